@@ -1,0 +1,1 @@
+//! libmarsfm: the C ABI.

@@ -1,0 +1,2 @@
+//! The marsfm command.
+fn main() {}

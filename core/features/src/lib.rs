@@ -1,0 +1,1 @@
+//! Feature rows for Markov models: geometry over trajectories.

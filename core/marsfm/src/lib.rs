@@ -1,0 +1,3 @@
+//! State-to-state jumps for molecular dynamics: the use-cases, each once.
+
+pub mod verify;

@@ -1,0 +1,1 @@
+//! The paper's numbers: JSDs, RMSF, Rg KL, macrostate MAE.

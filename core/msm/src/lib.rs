@@ -1,0 +1,1 @@
+//! Markov state models of any time series.

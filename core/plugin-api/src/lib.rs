@@ -1,0 +1,1 @@
+//! The contract with plugins: repr(C) tables, ids, versions, export macro.

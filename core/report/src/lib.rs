@@ -1,0 +1,1 @@
+//! Plain data in, offline HTML and pictures out.

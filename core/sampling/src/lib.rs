@@ -1,0 +1,1 @@
+//! Jump, tree and hybrid sampling; acceptance checks; seeds.

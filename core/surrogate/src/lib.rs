@@ -1,0 +1,1 @@
+//! The flow-matching network over residues in SE(3).

@@ -1,0 +1,1 @@
+//! Pair indices and frames to batches to a trained surrogate.

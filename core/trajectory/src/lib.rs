@@ -1,0 +1,8 @@
+//! Frames, frame sources, datasets of many trajectories and atomic output files. No file format
+//! is known here: formats are plugins, adapted to [`FrameSource`] and [`FrameSink`] by the host.
+
+mod error;
+mod frame;
+
+pub use error::TrajectoryError;
+pub use frame::{Frame, FrameSink, FrameSource};

@@ -1,0 +1,2 @@
+//! Development commands behind ./x.
+fn main() {}

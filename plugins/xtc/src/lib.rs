@@ -1,0 +1,1 @@
+//! XTC trajectories with PDB and mmCIF topologies, pure Rust.
