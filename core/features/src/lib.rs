@@ -1,1 +1,25 @@
 //! Feature rows for Markov models: geometry over trajectories.
+//!
+//! A [`Featurizer`] turns one frame (positions in nm, optional cell) into one row of numbers;
+//! [`compute_all`] and [`compute_source`] turn a trajectory into one [`FeatureMatrix`].
+//! Trajectories stay separate, so no lag time ever crosses a seam.
+//!
+//! * [`TorsionFeatures`]: cos/sin of backbone and side-chain torsions in PyEMMA's column order.
+//! * [`PairDistances`]: Cα or closest heavy-atom distances of residue pairs, or contacts.
+//! * [`Combined`]: several featurizers side by side.
+//!
+//! Periodic images: torsions use minimum-image bond vectors, everything else is computed on
+//! coordinates that [`cell::make_whole`] put together first.
+
+pub mod cell;
+mod distances;
+mod error;
+mod featurizer;
+mod torsion_list;
+mod torsions;
+
+pub use distances::{PairDistances, PairScheme};
+pub use error::FeatureError;
+pub use featurizer::{Combined, FeatureMatrix, Featurizer, compute_all, compute_source};
+pub use torsion_list::{Torsion, TorsionKind, backbone_and_sidechain, torsions_of_kind};
+pub use torsions::TorsionFeatures;
