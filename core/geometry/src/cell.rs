@@ -19,8 +19,7 @@ impl Cell {
         let ab = crate::real::cross(a, b);
         let volume = crate::real::dot(a, bc);
         let size = rows.iter().flatten().fold(0.0f64, |m, x| m.max(x.abs()));
-        // `!(>)` also catches NaN.
-        if !(volume.abs() > 1e-9 * size.powi(3)) || !volume.is_finite() {
+        if volume.abs() <= 1e-9 * size.powi(3) || !volume.is_finite() {
             return Err(GeometryError::BadCell);
         }
         // Fractional coordinate k of d is d · (reciprocal vector k).

@@ -82,6 +82,16 @@ pub enum GeometryError {
         /// C–N distance, nm.
         distance_nm: f64,
     },
+    /// A D amino acid, or another mirrored centre.
+    #[error(
+        "{residue}: mirror image of the L amino acid at {centre}; D residues are not supported"
+    )]
+    Mirrored {
+        /// Label of the residue.
+        residue: String,
+        /// The chiral atom.
+        centre: &'static str,
+    },
     /// First and last residue are bonded.
     #[error("{first} and {last} are bonded: cyclic peptides are not supported")]
     Cyclic {

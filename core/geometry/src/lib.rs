@@ -4,9 +4,11 @@
 //! published weights do; [`peptide`] is the one place that converts.
 
 mod anchor;
+pub mod build;
 pub mod cell;
 pub mod conformation;
 pub mod error;
+mod handed;
 pub mod latent;
 pub mod peptide;
 pub mod real;

@@ -94,6 +94,8 @@ impl Peptide {
     }
 
     /// The caller's atom index of each atom14 slot; every slot that the type has is filled.
+    /// Where a file names equal branches the other way round (CD1/CD2 of LEU, CG1/CG2 of VAL,
+    /// NH1/NH2 of ARG), the slots follow the geometry, not the names.
     pub fn atom14_indices(&self) -> &[[Option<usize>; ATOM14]] {
         &self.atom14
     }

@@ -4,8 +4,9 @@
 use std::collections::HashSet;
 
 use crate::anchor::Anchor;
-use crate::cell::{Cell, separation};
+use crate::cell::{Cell, displacement, separation};
 use crate::error::GeometryError;
+use crate::handed::{Verdict, judge};
 use crate::peptide::{Carried, Peptide};
 use crate::residue::{ATOM14, ResidueType, canonical_atom, is_cap, is_ion, is_water};
 use crate::topology::{Atom, Topology};
@@ -62,6 +63,7 @@ pub(crate) fn recognise(
     let (caps, others) = build.classify()?;
     build.heavy_atoms()?;
     build.check_bonds()?;
+    build.handedness()?;
     build.check_bystanders(&others)?;
     let mut walk = Vec::new();
     for i in 0..build.types.len() {
@@ -133,6 +135,29 @@ impl Builder<'_> {
             self.atom14.push(slots);
         }
         self.anchor_of = vec![None; self.types.len() * ATOM14];
+        Ok(())
+    }
+
+    /// Exchanges equal branches that are named the other way round; refuses mirror images.
+    fn handedness(&mut self) -> Result<(), GeometryError> {
+        for i in 0..self.types.len() {
+            let slots = self.atom14[i];
+            let (Some(ca), positions, cell) = (slots[1], self.positions, self.cell) else {
+                continue;
+            };
+            let at = |slot: usize| match slots[slot] {
+                Some(atom) => displacement(positions[ca], positions[atom], cell),
+                None => [0.0; 3],
+            };
+            match judge(self.types[i], at) {
+                Verdict::Fits => {}
+                Verdict::Exchange(a, b) => self.atom14[i].swap(a, b),
+                Verdict::Mirrored(centre) => {
+                    let residue = self.topology.residue_label(self.residues[i]);
+                    return Err(GeometryError::Mirrored { residue, centre });
+                }
+            }
+        }
         Ok(())
     }
 
