@@ -1,0 +1,21 @@
+//! Fused operations with analytic backward for candle's CPU device, each beside its obvious form
+//! composed of candle's own operations (which other devices run and tests compare with).
+//!
+//! Why: candle's fused norms and softmax have no gradient and say nothing about it, and about
+//! nine tenths of its CPU training time is element-wise work outside the matrix products.
+
+mod activation;
+mod attention;
+mod ipa;
+mod linear;
+mod norm;
+mod op;
+mod real;
+#[cfg(test)]
+mod tests;
+
+pub use activation::{gated_residual, gelu};
+pub use attention::{Attention, Axis};
+pub use ipa::{IpaKernel, IpaShape};
+pub use linear::linear;
+pub use norm::{Modulation, affine_norm, modulated_norm};
