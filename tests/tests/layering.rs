@@ -5,6 +5,7 @@
 //! only the rooms named here may use them. The packages that core builds must need no C compiler
 //! beyond the linker, so no build script of theirs may reach cc, cmake or their like.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -203,10 +204,9 @@ impl Graph {
         let mut open = vec![(root.to_owned(), vec![self.name(root).to_owned()])];
         while let Some((id, path)) = open.pop() {
             for next in self.edges.get(&id).into_iter().flatten() {
-                let name = self.name(next).to_owned();
-                if !reached.contains_key(&name) {
-                    let path = [&path[..], std::slice::from_ref(&name)].concat();
-                    reached.insert(name, path.clone());
+                if let Entry::Vacant(entry) = reached.entry(self.name(next).to_owned()) {
+                    let path = [&path[..], std::slice::from_ref(entry.key())].concat();
+                    entry.insert(path.clone());
                     open.push((next.clone(), path));
                 }
             }
