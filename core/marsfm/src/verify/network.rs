@@ -284,7 +284,7 @@ impl Check<'_> {
         let weights = get("prep.loss_mask")?;
         let loss = marsfm_surrogate::flow_loss(&v, &self.latent("train.ut")?, &weights, t.len())?;
         let reference = &self.case.get("train.loss")?.data;
-        let relative = f64s(&loss)?.iter().zip(reference).map(|(a, b)| (a / b - 1.0).abs());
+        let relative = f64s(&loss)?.into_iter().zip(reference).map(|(a, b)| (a / b - 1.0).abs());
         report.check("train.loss", relative.fold(0.0, f64::max), self.tolerance.loss, "rel");
         if self.valid.padded() && !self.case.names().any(|n| n.starts_with("grad.")) {
             return Ok(());
