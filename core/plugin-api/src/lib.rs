@@ -1,1 +1,33 @@
-//! The contract with plugins: repr(C) tables, ids, versions, export macro.
+//! The contract with plugins: one set of C tables ([`abi`]), carried by two doors.
+//!
+//! - A plugin in C or C++ includes `marsfm_plugin.h`, which is generated from [`abi`], and
+//!   exports `marsfm_plugin_entry`.
+//! - A plugin in Rust implements [`TrajectoryPlugin`] or [`FeaturizerPlugin`] and calls
+//!   [`export_plugin!`], which writes that symbol and an `abi_stable` root module with the same
+//!   tables, whose layout the host compares at load.
+//!
+//! Panics are caught on the plugin's side. This crate itself exports no symbol, so a plugin that
+//! links it shows its two doors and nothing else.
+
+pub mod abi;
+mod door;
+mod error;
+mod export;
+mod featurizer;
+mod records;
+mod trajectory;
+
+#[doc(hidden)]
+pub use abi_stable;
+pub use door::{RustDoor, RustDoorRef};
+#[doc(hidden)]
+pub use door::{accepts, entry, find_service, rust_door};
+pub use error::{PluginError, guard, last_error};
+pub use featurizer::{FeaturizerPlugin, featurizer_table};
+pub use records::{
+    AtomRecord, FrameMut, FrameRef, RowsBuffer, atom_from_row, atoms_from_rows, cell_of,
+    frame_from_row, frame_row, text_from_c,
+};
+pub use trajectory::{
+    ReadFrames, TopologyFile, TrajectoryPlugin, WriteFrames, format, trajectory_table,
+};
