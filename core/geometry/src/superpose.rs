@@ -1,0 +1,148 @@
+//! Kabsch superposition: the rotation (never a reflection) and translation that bring one set of
+//! points closest to another, in f64 whatever the input. Any length unit; the result is in it.
+
+use nalgebra::{Matrix3, SVD};
+
+use crate::error::GeometryError;
+use crate::real::{Real, Vec3, add, dot, scale, sub};
+use crate::rigid::Rigid;
+
+/// How one set of points fits another.
+#[derive(Clone, Copy, Debug)]
+pub struct Superposition {
+    /// Motion that puts the mobile points onto the target.
+    pub motion: Rigid<f64>,
+    /// Root mean square distance after that motion.
+    pub rmsd: f64,
+}
+
+/// Superposes `mobile` on `target`, all points with equal weight. Errors if the numbers of points
+/// differ or are zero.
+pub fn superpose<T: Real>(
+    mobile: &[Vec3<T>],
+    target: &[Vec3<T>],
+) -> Result<Superposition, GeometryError> {
+    let (a, b) = (Centred::new(mobile), Centred::new(target));
+    let (Some(a), Some(b)) = (a, b) else {
+        return Err(GeometryError::PointCount { mobile: mobile.len(), target: target.len() });
+    };
+    if a.points.len() != b.points.len() {
+        return Err(GeometryError::PointCount { mobile: mobile.len(), target: target.len() });
+    }
+    let rot = rotation(&a.covariance(&b));
+    let turn = Rigid { rot, trans: [0.0; 3] };
+    let trans = sub(b.centre, turn.rotate(a.centre));
+    // The residual itself, not a difference of large sums: exact zero stays zero.
+    let square: f64 = a
+        .points
+        .iter()
+        .zip(&b.points)
+        .map(|(p, q)| {
+            let d = sub(turn.rotate(*p), *q);
+            dot(d, d)
+        })
+        .sum();
+    let rmsd = (square / a.points.len() as f64).sqrt();
+    Ok(Superposition { motion: Rigid { rot, trans }, rmsd })
+}
+
+/// Points about their centre, in f64.
+pub(crate) struct Centred {
+    pub(crate) points: Vec<Vec3<f64>>,
+    pub(crate) centre: Vec3<f64>,
+    /// Σ |p|².
+    pub(crate) spread: f64,
+}
+
+impl Centred {
+    /// `None` if there is no point.
+    pub(crate) fn new<T: Real>(points: &[Vec3<T>]) -> Option<Self> {
+        if points.is_empty() {
+            return None;
+        }
+        let mut points: Vec<Vec3<f64>> = points.iter().map(|p| crate::real::cast(*p)).collect();
+        let sum = points.iter().fold([0.0; 3], |s, p| add(s, *p));
+        let centre = scale(sum, 1.0 / points.len() as f64);
+        for p in &mut points {
+            *p = sub(*p, centre);
+        }
+        let spread = points.iter().map(|p| dot(*p, *p)).sum();
+        Some(Self { points, centre, spread })
+    }
+
+    /// Σ p qᵀ.
+    pub(crate) fn covariance(&self, other: &Self) -> Matrix3<f64> {
+        let mut h = [[0.0; 3]; 3];
+        for (p, q) in self.points.iter().zip(&other.points) {
+            for i in 0..3 {
+                for j in 0..3 {
+                    h[i][j] += p[i] * q[j];
+                }
+            }
+        }
+        Matrix3::from_fn(|i, j| h[i][j])
+    }
+
+    /// RMSD after superposition, from singular values alone.
+    pub(crate) fn rmsd(&self, other: &Self) -> f64 {
+        let h = self.covariance(other);
+        let s = SVD::new(h, false, false).singular_values;
+        let smallest = if h.determinant() < 0.0 { -s.min() } else { s.min() };
+        let overlap = s.sum() - s.min() + smallest;
+        let square = (self.spread + other.spread - 2.0 * overlap) / self.points.len() as f64;
+        square.max(0.0).sqrt()
+    }
+}
+
+/// The rotation R that maximises tr(R H) for H = Σ p qᵀ.
+fn rotation(h: &Matrix3<f64>) -> [[f64; 3]; 3] {
+    let svd = SVD::new(*h, true, true);
+    let (Some(u), Some(v_t)) = (svd.u, svd.v_t) else { return Rigid::<f64>::identity().rot };
+    let mut v = v_t.transpose();
+    if (v * u.transpose()).determinant() < 0.0 {
+        let weakest = svd.singular_values.imin();
+        v.column_mut(weakest).neg_mut();
+    }
+    let r = v * u.transpose();
+    [0, 1, 2].map(|i| [0, 1, 2].map(|j| r[(i, j)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::extended;
+    use crate::peptide::Peptide;
+
+    #[test]
+    fn a_moved_chain_comes_back_and_its_mirror_image_does_not() {
+        let chain = extended("AWKE").unwrap();
+        let points = &chain.positions_nm;
+        let motion = Rigid::from_quaternion([0.2f32, 0.5, -0.7, 0.3], [3.0, -1.0, 2.0]);
+        let moved: Vec<_> = points.iter().map(|p| motion.apply(*p)).collect();
+        let fit = superpose(&moved, points).unwrap();
+        assert!(fit.rmsd < 1e-6);
+        let mirrored: Vec<_> = points.iter().map(|p| [-p[0], p[1], p[2]]).collect();
+        let fit = superpose(&mirrored, points).unwrap();
+        assert!(fit.rmsd > 0.05, "a reflection is no motion");
+        let (a, b) = (Centred::new(&mirrored).unwrap(), Centred::new(points).unwrap());
+        assert!((a.rmsd(&b) - fit.rmsd).abs() < 1e-9);
+        assert!(superpose(&points[1..], points).is_err());
+        assert!(superpose::<f32>(&[], &[]).is_err());
+    }
+
+    #[test]
+    fn the_motion_of_atoms_moves_a_conformation_alike() {
+        let chain = extended("GAV").unwrap();
+        let peptide = Peptide::from_topology(&chain.topology, &chain.positions_nm).unwrap();
+        let atoms = |shape: &crate::Conformation<f32>| {
+            let all = shape.to_atom14(peptide.types());
+            all.iter().flat_map(|a| a[..4].to_vec()).collect::<Vec<_>>()
+        };
+        let motion = Rigid::from_quaternion([0.9f32, 0.5, -0.7, 0.3], [3.0, -1.0, 20.0]);
+        let away = chain.conformation.moved(&motion);
+        let fit = superpose(&atoms(&away), &atoms(&chain.conformation)).unwrap();
+        let back = away.moved(&fit.motion.cast());
+        let shift = superpose(&atoms(&back), &atoms(&chain.conformation)).unwrap();
+        assert!(shift.motion.trans.iter().all(|x| x.abs() < 1e-4), "{shift:?}");
+    }
+}
