@@ -4,7 +4,9 @@
 //! without `.f32/.f64/.weights.safetensors`, else `manifest.json` in the same folder). Each check
 //! gives one [`Report`]; beyond tolerance `ok` is false and the command exits with 1.
 
+pub mod geometry;
 pub mod network;
+pub mod observables;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
