@@ -69,7 +69,7 @@ pub struct TrainingRecord {
     /// Seed of initial weights, pairs, times and noise.
     pub rng_seed: u64,
     /// (step, training loss averaged since the last entry, validation loss of the EMA weights).
-    pub losses: Vec<(u64, f64, f64)>,
+    pub losses: Vec<(u64, f64, Option<f64>)>,
     /// SHA-256 over the training data as read (types and frames).
     pub data_sha256: String,
 }

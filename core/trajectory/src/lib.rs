@@ -1,8 +1,10 @@
 //! Frames, frame sources, datasets of many trajectories and atomic output files. No file format
 //! is known here: formats are plugins, adapted to [`FrameSource`] and [`FrameSink`] by the host.
 
+mod atomic_file;
 mod error;
 mod frame;
 
+pub use atomic_file::{AtomicFile, write_atomically};
 pub use error::TrajectoryError;
 pub use frame::{Frame, FrameSink, FrameSource};

@@ -1,0 +1,136 @@
+//! A training recipe: what to learn, from which simulations, with which network. One TOML file,
+//! unknown keys refused, so that a committed recipe says everything.
+
+use std::path::PathBuf;
+
+use marsfm_surrogate::{NetworkConfig, OptimiserConfig};
+use serde::{Deserialize, Serialize};
+
+/// One training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What the surrogate will reproduce, for its model card.
+    pub domain: DomainRecipe,
+    /// Lags and Markov model of the training pairs.
+    pub pairs: PairRecipe,
+    /// The simulations.
+    pub data: DataRecipe,
+    /// The network.
+    pub network: NetworkConfig,
+    /// The optimiser.
+    #[serde(default)]
+    pub optimiser: OptimiserConfig,
+    /// Length, batches, validation.
+    pub run: RunRecipe,
+}
+
+/// Physical description of the simulations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DomainRecipe {
+    /// Temperature, K.
+    pub temperature_kelvin: f64,
+    /// Force field name.
+    pub force_field: String,
+    /// Solvent model name.
+    pub solvent: String,
+    /// `charged`, `capped` or `mixed`.
+    pub termini: String,
+}
+
+/// How training pairs are drawn (METHOD 7.1, 7.2).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PairRecipe {
+    /// Lag of TICA, ps.
+    pub tica_lag_ps: f64,
+    /// Lag of the microstate model, ps.
+    pub msm_lag_ps: f64,
+    /// Lag of one jump, ps: the paper's τ.
+    pub pair_lag_ps: f64,
+    /// k-means microstates.
+    #[serde(default = "hundred")]
+    pub microstates: usize,
+    /// PCCA+ macrostates.
+    #[serde(default = "ten")]
+    pub macrostates: usize,
+    /// Which frames make a pair.
+    #[serde(default)]
+    pub level: PairLevel,
+}
+
+/// Which frames make a training pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PairLevel {
+    /// State uniform over macrostates, frame uniform in it, next state by T, target uniform in it:
+    /// the paper's rule.
+    #[default]
+    Macro,
+    /// The same over microstates of the reversible model: finer than the paper's rule.
+    Micro,
+    /// Frames a lag apart in one trajectory, starts uniform over macrostates: no Markov assumption.
+    Lagged,
+}
+
+fn hundred() -> usize {
+    100
+}
+
+fn ten() -> usize {
+    10
+}
+
+/// Where the simulations are: `root/NAME/NAME.pdb` and `root/NAME/*.xtc`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecipe {
+    /// Folder with one folder per system, relative to the recipe; `--data` overrides it.
+    pub root: PathBuf,
+    /// Systems to learn from.
+    pub train: Vec<String>,
+    /// Systems that are never learned from: validation loss only.
+    #[serde(default)]
+    pub validation: Vec<String>,
+}
+
+/// Length of the run and how it is watched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRecipe {
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Samples per step.
+    pub batch: usize,
+    /// Seed of weights, pairs, times and noise.
+    pub rng_seed: u64,
+    /// Steps between validations.
+    #[serde(default = "default_validate_every")]
+    pub validate_every: u64,
+    /// Validation samples, the same every time.
+    #[serde(default = "default_validation_samples")]
+    pub validation_samples: usize,
+    /// Seconds between saved states; a killed run loses at most this.
+    #[serde(default = "default_save_seconds")]
+    pub save_every_seconds: u64,
+    /// Longest stretch of residues in a batch; longer chains are cropped at random.
+    #[serde(default = "default_crop")]
+    pub crop: usize,
+}
+
+fn default_validate_every() -> u64 {
+    500
+}
+
+fn default_validation_samples() -> usize {
+    512
+}
+
+fn default_save_seconds() -> u64 {
+    60
+}
+
+fn default_crop() -> usize {
+    256
+}

@@ -1,0 +1,208 @@
+//! What a training step eats: systems with their encoded frames, and batches drawn from them.
+//!
+//! Every batch is a function of (data, rng_seed, step): the generator's stream is the step, so a
+//! resumed run draws what the uninterrupted one would have drawn.
+
+use std::sync::Arc;
+
+use marsfm_geometry::{Conformation, LATENT, ResidueType, superpose, torsion_mask};
+use marsfm_surrogate::{Condition, Path, condition_of};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::TrainingError;
+
+/// (trajectory, frame) of the condition and of the target.
+pub type Pair = ((usize, usize), (usize, usize));
+
+/// Draws training pairs of one system; indices only, so it needs no Markov model here.
+pub trait PairSource: Send + Sync {
+    /// The pair that this random generator leads to.
+    fn draw(&self, rng: &mut dyn Rng) -> Pair;
+}
+
+/// One system: its chain, its frames, its pairs.
+pub struct System {
+    /// Name, for messages and the model card.
+    pub name: String,
+    /// Residue types.
+    pub types: Vec<ResidueType>,
+    /// Encoded frames per trajectory (Å).
+    pub frames: Vec<Vec<Conformation<f32>>>,
+    /// Where pairs come from.
+    pub pairs: Box<dyn PairSource>,
+    /// Simulated time, ns, for the model card.
+    pub nanoseconds: f64,
+}
+
+/// A batch of equal chain length, ready for the network.
+pub struct Batch {
+    /// Conditions, one per sample.
+    pub condition: Condition,
+    /// Point on the path, `[samples·frames·L·21]`.
+    pub x: Vec<f64>,
+    /// Velocity to learn, like `x`.
+    pub u: Vec<f64>,
+    /// Times, one per sample.
+    pub t: Vec<f64>,
+    /// Loss weights, like `x`.
+    pub weights: Vec<f64>,
+}
+
+/// Systems to draw batches from.
+pub struct TrainingSet {
+    systems: Vec<System>,
+    frames: usize,
+    crop: usize,
+    path: Path,
+}
+
+impl TrainingSet {
+    /// Takes systems; `frames` is 1 (T1) or 2 (T2). Errors if there is none or one has no frame.
+    pub fn new(
+        systems: Vec<System>,
+        frames: usize,
+        crop: usize,
+        path: Path,
+    ) -> Result<Self, TrainingError> {
+        if systems.is_empty() {
+            return Err(TrainingError::Data("there is no system to draw batches from".into()));
+        }
+        if let Some(s) = systems.iter().find(|s| s.frames.iter().all(Vec::is_empty)) {
+            return Err(TrainingError::Data(format!("{} has no frame", s.name)));
+        }
+        if frames == 0 || frames > 2 {
+            return Err(TrainingError::Data(format!(
+                "training on {frames} frames per call is not supported; use layout t1 or t2"
+            )));
+        }
+        Ok(Self { systems, frames, crop, path })
+    }
+
+    /// The systems.
+    pub fn systems(&self) -> &[System] {
+        &self.systems
+    }
+
+    /// The batch of one step: a system uniformly at random decides the length, each sample comes
+    /// from a system uniformly among those of that length.
+    pub fn batch(&self, samples: usize, rng_seed: u64, step: u64) -> Result<Batch, TrainingError> {
+        let mut rng = ChaCha8Rng::seed_from_u64(rng_seed);
+        rng.set_stream(step);
+        let length = |s: &System| s.types.len().min(self.crop);
+        let l = length(&self.systems[rng.random_range(0..self.systems.len())]);
+        let same: Vec<&System> = self.systems.iter().filter(|s| length(s) == l).collect();
+        let mut batch = Builder::new(self, samples, l);
+        for _ in 0..samples {
+            let system = same[rng.random_range(0..same.len())];
+            batch.add(system, &mut rng)?;
+        }
+        Ok(batch.finish())
+    }
+}
+
+struct Builder<'a> {
+    set: &'a TrainingSet,
+    l: usize,
+    condition: Condition,
+    x: Vec<f64>,
+    u: Vec<f64>,
+    t: Vec<f64>,
+    weights: Vec<f64>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(set: &'a TrainingSet, samples: usize, l: usize) -> Self {
+        let values = samples * set.frames * l * LATENT;
+        let condition = Condition {
+            residues: l,
+            frames: Arc::new(Vec::with_capacity(samples * l)),
+            residue_types: Vec::with_capacity(samples * l),
+            x_cond: Vec::with_capacity(values),
+            x_cond_mask: Vec::with_capacity(values / LATENT),
+            mask: None,
+        };
+        let room = || Vec::with_capacity(values);
+        Self { set, l, condition, x: room(), u: room(), t: room(), weights: room() }
+    }
+
+    fn add(&mut self, system: &System, rng: &mut ChaCha8Rng) -> Result<(), TrainingError> {
+        let ((ti, fi), (tj, fj)) = system.pairs.draw(rng);
+        let find = |t: usize, f: usize| {
+            system.frames.get(t).and_then(|t| t.get(f)).ok_or_else(|| {
+                TrainingError::Data(format!(
+                    "{}: there is no frame {f} in trajectory {t}",
+                    system.name
+                ))
+            })
+        };
+        let from = rng.random_range(0..=system.types.len() - self.l);
+        let range = from..from + self.l;
+        let types = &system.types[range.clone()];
+        let start = crop(find(ti, fi)?, &range);
+        let target = align(&crop(find(tj, fj)?, &range), &start)?;
+
+        let one = condition_of(types, std::slice::from_ref(&start), self.set.frames);
+        let frames = Arc::get_mut(&mut self.condition.frames).expect("the builder owns its batch");
+        frames.extend(one.frames.iter().copied());
+        self.condition.residue_types.extend(one.residue_types);
+        self.condition.x_cond.extend(one.x_cond);
+        self.condition.x_cond_mask.extend(one.x_cond_mask);
+
+        let t: f64 = rng.random_range(0.0..1.0);
+        let c = self.set.path.at(t);
+        self.t.push(t);
+        let mut rows = Vec::new();
+        if self.set.frames == 2 {
+            rows.extend(marsfm_geometry::encode(&start, &start));
+        }
+        rows.extend(marsfm_geometry::encode(&start, &target));
+        for x1 in rows.iter().flatten() {
+            let x0: f64 = StandardNormal.sample(rng);
+            let x1 = f64::from(*x1);
+            self.x.push(c.alpha * x1 + c.sigma * x0);
+            self.u.push(c.alpha_rate * x1 + c.sigma_rate * x0);
+        }
+        // Torsions that the whole chain has, also where a crop begins inside it.
+        let mask = &torsion_mask(&system.types)[range];
+        for _ in 0..self.set.frames {
+            for torsions in mask {
+                self.weights.extend([1.0; 7]);
+                for exists in torsions {
+                    self.weights.extend([if *exists { 1.0 } else { 0.0 }; 2]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Batch {
+        let Self { condition, x, u, t, weights, .. } = self;
+        Batch { condition, x, u, t, weights }
+    }
+}
+
+fn crop(c: &Conformation<f32>, range: &std::ops::Range<usize>) -> Conformation<f32> {
+    Conformation {
+        rigids: c.rigids[range.clone()].to_vec(),
+        torsions: c.torsions[range.clone()].to_vec(),
+    }
+}
+
+/// N and C in a residue's frame, Å (literature geometry of alanine; CA is the origin).
+const BACKBONE: [[f32; 3]; 3] = [[-0.525, 1.363, 0.0], [0.0, 0.0, 0.0], [1.526, 0.0, 0.0]];
+
+/// The target superposed on the start by N, CA and C of all residues: a jump changes shape, not
+/// where the molecule floats.
+pub fn align(
+    target: &Conformation<f32>,
+    start: &Conformation<f32>,
+) -> Result<Conformation<f32>, TrainingError> {
+    let points = |c: &Conformation<f32>| -> Vec<[f32; 3]> {
+        c.rigids.iter().flat_map(|r| BACKBONE.map(|p| r.apply(p))).collect()
+    };
+    let fit = superpose(&points(target), &points(start))
+        .map_err(|e| TrainingError::Data(e.to_string()))?;
+    Ok(target.moved(&fit.motion.cast()))
+}

@@ -1,0 +1,173 @@
+//! The training loop: batch → velocity → loss → gradients → step, with validation of the averaged
+//! weights on fixed samples, saved states and deterministic resume.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use marsfm_geometry::LATENT;
+use marsfm_surrogate::candle_core::{DType, Device, Tensor, Var};
+use marsfm_surrogate::{Network, NetworkConfig, Optimiser, Tap, flow_loss, params};
+
+use crate::config::{Recipe, RunRecipe};
+use crate::state::{self, Progress};
+use crate::{Batch, TrainingError, TrainingSet};
+
+/// Streams of the validation batches lie far from any step.
+const VALIDATION_STREAM: u64 = 1 << 62;
+/// Validation samples per network call.
+const VALIDATION_BATCH: usize = 128;
+
+/// What the caller learns while the run goes on.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Steps done.
+    pub step: u64,
+    /// Steps to do.
+    pub steps: u64,
+    /// Mean training loss since the last report.
+    pub loss: f64,
+    /// Latest validation loss, if there is one.
+    pub validation: Option<f64>,
+    /// Steps per second of this process.
+    pub steps_per_second: f64,
+}
+
+/// A run: recipe, data, where its state is kept.
+pub struct Trainer<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// Systems to learn from.
+    pub train: &'a TrainingSet,
+    /// Systems for the validation loss.
+    pub validation: Option<&'a TrainingSet>,
+    /// Hash of recipe and data.
+    pub run_sha256: String,
+    /// File of the state.
+    pub state: PathBuf,
+}
+
+/// A finished run.
+pub struct Trained {
+    /// Averaged parameters: the model.
+    pub values: params::Values,
+    /// (step, mean training loss, validation loss).
+    pub losses: Vec<(u64, f64, Option<f64>)>,
+    /// Steps done.
+    pub steps: u64,
+}
+
+impl Trainer<'_> {
+    /// Runs to the end of the recipe, or until `report` answers false (the state is saved and
+    /// what is trained so far is returned).
+    pub fn run(&self, mut report: impl FnMut(&Status) -> bool) -> Result<Trained, TrainingError> {
+        let RunRecipe { steps, batch, rng_seed, validate_every, save_every_seconds, .. } =
+            self.recipe.run;
+        let loaded = state::load(&self.state, &self.recipe.optimiser, &self.run_sha256)?;
+        let (mut optimiser, mut progress) = match loaded {
+            Some(found) => found,
+            None => {
+                let fresh = params::initial(&self.recipe.network, rng_seed);
+                let progress =
+                    Progress { run_sha256: self.run_sha256.clone(), ..Progress::default() };
+                (Optimiser::new(self.recipe.optimiser.clone(), fresh), progress)
+            }
+        };
+        let (began, first, mut saved) = (Instant::now(), optimiser.step, Instant::now());
+        let mut recent = (0.0, 0u64);
+        let mut go_on = true;
+        while optimiser.step < steps && go_on {
+            let step = optimiser.step;
+            let data = self.train.batch(batch, rng_seed, step)?;
+            let (loss, gradients) = gradients(&self.recipe.network, &optimiser.values(), &data)?;
+            if !loss.is_finite() {
+                return Err(TrainingError::Diverged { step, loss });
+            }
+            optimiser.step(&gradients, steps);
+            progress.step = optimiser.step;
+            progress.loss_sum_bits = (f64::from_bits(progress.loss_sum_bits) + loss).to_bits();
+            progress.loss_count += 1;
+            recent = (recent.0 + loss, recent.1 + 1);
+            let last = optimiser.step == steps;
+            if optimiser.step % validate_every == 0 || last {
+                let mean =
+                    f64::from_bits(progress.loss_sum_bits) / progress.loss_count.max(1) as f64;
+                progress.losses.push((optimiser.step, mean, self.validate(&optimiser)?));
+                (progress.loss_sum_bits, progress.loss_count) = (0, 0);
+            }
+            if last || saved.elapsed() >= Duration::from_secs(save_every_seconds) {
+                state::save(&self.state, &optimiser, &progress)?;
+                saved = Instant::now();
+            }
+            let seconds = began.elapsed().as_secs_f64().max(1e-9);
+            go_on = report(&Status {
+                step: optimiser.step,
+                steps,
+                loss: recent.0 / recent.1 as f64,
+                validation: progress.losses.last().and_then(|l| l.2),
+                steps_per_second: (optimiser.step - first) as f64 / seconds,
+            });
+            if recent.1 >= 50 {
+                recent = (0.0, 0);
+            }
+        }
+        if !go_on {
+            state::save(&self.state, &optimiser, &progress)?;
+        }
+        Ok(Trained { values: optimiser.averaged(), losses: progress.losses, steps: optimiser.step })
+    }
+
+    /// Mean loss of the averaged weights on fixed validation samples.
+    fn validate(&self, optimiser: &Optimiser) -> Result<Option<f64>, TrainingError> {
+        let Some(set) = self.validation else { return Ok(None) };
+        let tensors = params::tensors(&optimiser.averaged(), DType::F32, &Device::Cpu)?;
+        let network = Network::new(&self.recipe.network, &tensors)?;
+        let calls = self.recipe.run.validation_samples.div_ceil(VALIDATION_BATCH).max(1);
+        let mut sum = 0.0;
+        for call in 0..calls {
+            let stream = VALIDATION_STREAM + call as u64;
+            let batch = set.batch(VALIDATION_BATCH, self.recipe.run.rng_seed, stream)?;
+            sum += f64::from(batch_loss(&network, &batch)?.to_scalar::<f32>()?);
+        }
+        Ok(Some(sum / calls as f64))
+    }
+}
+
+/// Mean loss of a batch, a scalar tensor.
+fn batch_loss(network: &Network, batch: &Batch) -> Result<Tensor, TrainingError> {
+    let samples = batch.t.len();
+    let rows = batch.x.len() / LATENT;
+    let frames = rows / (samples * batch.condition.residues);
+    let tensor = |data: &[f64]| -> Result<Tensor, TrainingError> {
+        let narrow: Vec<f32> = data.iter().map(|v| *v as f32).collect();
+        Ok(Tensor::from_vec(narrow, (rows, LATENT), &Device::Cpu)?)
+    };
+    let prepared = network.prepare(batch.condition.clone(), frames, &mut Tap::default())?;
+    let v = network.velocity(&tensor(&batch.x)?, &batch.t, &prepared, &mut Tap::default())?;
+    Ok(flow_loss(&v, &tensor(&batch.u)?, &batch.weights, samples)?.mean_all()?)
+}
+
+/// Loss of a batch and the gradient of every parameter that takes part.
+pub fn gradients(
+    config: &NetworkConfig,
+    values: &params::Values,
+    batch: &Batch,
+) -> Result<(f64, BTreeMap<String, Vec<f32>>), TrainingError> {
+    let mut vars = BTreeMap::new();
+    let mut tensors = params::Tensors::new();
+    for (name, tensor) in params::tensors(values, DType::F32, &Device::Cpu)? {
+        let var = Var::from_tensor(&tensor)?;
+        tensors.insert(name.clone(), var.as_tensor().clone());
+        vars.insert(name, var);
+    }
+    let network = Network::new(config, &tensors)?;
+    let loss = batch_loss(&network, batch)?;
+    let store = loss.backward()?;
+    let mut gradients = BTreeMap::new();
+    for (name, var) in vars {
+        if let Some(g) = store.get(var.as_tensor()) {
+            gradients.insert(name, g.flatten_all()?.to_vec1::<f32>()?);
+        }
+    }
+    Ok((f64::from(loss.to_scalar::<f32>()?), gradients))
+}

@@ -1,0 +1,132 @@
+//! A run that is stopped anywhere and resumed ends bit-equal to one that was never stopped.
+
+use marsfm_geometry::{Conformation, ResidueType, Rigid};
+use marsfm_surrogate::{NetworkConfig, OptimiserConfig, Path};
+use marsfm_training::config::{DataRecipe, DomainRecipe, PairRecipe, RunRecipe};
+use marsfm_training::{Pair, PairLevel, PairSource, Recipe, System, Trainer, TrainingSet};
+use rand::{Rng, RngExt};
+
+struct Any(usize);
+
+impl PairSource for Any {
+    fn draw(&self, rng: &mut dyn Rng) -> Pair {
+        ((0, rng.random_range(0..self.0)), (0, rng.random_range(0..self.0)))
+    }
+}
+
+fn recipe(steps: u64) -> Recipe {
+    let network = NetworkConfig {
+        embed_dim: 32,
+        num_layers: 1,
+        mha_heads: 4,
+        ipa_heads: 2,
+        ipa_head_dim: 8,
+        ipa_qk: 4,
+        ipa_v: 4,
+        ..NetworkConfig::full()
+    };
+    Recipe {
+        domain: DomainRecipe {
+            temperature_kelvin: 300.0,
+            force_field: "none".into(),
+            solvent: "none".into(),
+            termini: "charged".into(),
+        },
+        pairs: PairRecipe {
+            tica_lag_ps: 1.0,
+            msm_lag_ps: 1.0,
+            pair_lag_ps: 1.0,
+            microstates: 2,
+            macrostates: 2,
+            level: PairLevel::Macro,
+        },
+        data: DataRecipe { root: "".into(), train: vec![], validation: vec![] },
+        network,
+        optimiser: OptimiserConfig { learning_rate: 3e-3, ..OptimiserConfig::default() },
+        run: RunRecipe {
+            steps,
+            batch: 16,
+            rng_seed: 5,
+            validate_every: 20,
+            validation_samples: 128,
+            save_every_seconds: 3600,
+            crop: 256,
+        },
+    }
+}
+
+/// Four residues that flip between two shapes.
+fn set() -> TrainingSet {
+    let types: Vec<ResidueType> =
+        "AGSV".chars().map(|c| ResidueType::from_letter(c).unwrap()).collect();
+    let frame = |k: usize| {
+        let sign = if k % 2 == 0 { 1.0 } else { -1.0 };
+        let rigids = (0..4).map(|i| Rigid {
+            rot: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+            trans: [3.8 * i as f32, sign * (i % 2) as f32, 0.01 * k as f32],
+        });
+        Conformation { rigids: rigids.collect(), torsions: vec![[[0.6 * sign, 0.8]; 7]; 4] }
+    };
+    let system = System {
+        name: "AGSV".into(),
+        types,
+        frames: vec![(0..10).map(frame).collect()],
+        pairs: Box::new(Any(10)),
+        nanoseconds: 0.01,
+    };
+    TrainingSet::new(vec![system], 1, 256, Path::Gvp).unwrap()
+}
+
+#[test]
+fn a_stopped_and_resumed_run_ends_bit_equal_and_learns() {
+    let (folder, set, recipe) = (tempfile::tempdir().unwrap(), set(), recipe(60));
+    let trainer = |name: &str| Trainer {
+        recipe: &recipe,
+        train: &set,
+        validation: Some(&set),
+        run_sha256: "x".into(),
+        state: folder.path().join(name),
+    };
+    let whole = trainer("whole").run(|_| true).unwrap();
+    // Stopped after 7 steps, after 33, then left to finish.
+    trainer("parts").run(|s| s.step < 7).unwrap();
+    trainer("parts").run(|s| s.step < 33).unwrap();
+    let parts = trainer("parts").run(|_| true).unwrap();
+    assert_eq!(whole.values, parts.values);
+    assert_eq!(whole.losses, parts.losses);
+    let (first, last) = (whole.losses[0].2.unwrap(), whole.losses[2].2.unwrap());
+    assert!(last < 0.8 * first, "validation loss {first} -> {last}");
+    assert!(whole.values.values().all(|(_, v)| v.iter().all(|v| v.is_finite())));
+}
+
+#[test]
+fn one_thread_and_two_threads_give_the_same_bits() {
+    let (folder, set, recipe) = (tempfile::tempdir().unwrap(), set(), recipe(8));
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let trainer = Trainer {
+            recipe: &recipe,
+            train: &set,
+            validation: None,
+            run_sha256: "x".into(),
+            state: folder.path().join(format!("{threads}")),
+        };
+        pool.install(|| trainer.run(|_| true)).unwrap().values
+    };
+    assert_eq!(run(1), run(3));
+}
+
+#[test]
+fn a_state_of_another_run_is_refused() {
+    let (folder, set, recipe) = (tempfile::tempdir().unwrap(), set(), recipe(2));
+    let trainer = |hash: &str| Trainer {
+        recipe: &recipe,
+        train: &set,
+        validation: None,
+        run_sha256: hash.into(),
+        state: folder.path().join("state"),
+    };
+    trainer("a").run(|_| true).unwrap();
+    let error = trainer("b").run(|_| true).err().unwrap().to_string();
+    assert!(error.contains("another run"), "{error}");
+}
