@@ -1,10 +1,10 @@
 //! Local frames that carried atoms ride on: a hydrogen, OXT or cap atom keeps its place relative
 //! to the heavy atom that it is bonded to and to that atom's heavy neighbours.
 
-use crate::conformation::Conformation;
 use crate::real::{Vec3, add, norm, scale, sub};
 use crate::residue::{ATOM14, ResidueType};
 use crate::rigid::Rigid;
+use crate::tables::bonds;
 
 /// A frame at one heavy atom. Atoms are numbered `14 * residue + slot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,30 +52,14 @@ impl Anchor {
     }
 }
 
-/// Heavy neighbours of a slot inside its residue, from the template's geometry (bonds < 2 Å).
+/// Heavy neighbours of a slot inside its residue, ascending.
 fn neighbours(kind: ResidueType, slot: usize) -> Vec<usize> {
-    let trans =
-        Conformation { rigids: vec![Rigid::<f64>::identity()], torsions: vec![[[0.0, -1.0]; 7]] };
-    let atoms = trans.to_atom14(&[kind]).remove(0);
-    (0..kind.n_atoms()).filter(|&s| s != slot && norm(sub(atoms[s], atoms[slot])) < 2.0).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn templates_have_the_bonds_of_the_amino_acids() {
-        for kind in &ResidueType::ALL[..20] {
-            let bonds: usize = (0..kind.n_atoms()).map(|s| neighbours(*kind, s).len()).sum();
-            // A tree has n-1 bonds; each ring adds one (proline's closes at N, far in this pose).
-            let rings = match kind {
-                ResidueType::Phe | ResidueType::Tyr | ResidueType::His => 1,
-                ResidueType::Trp => 2,
-                _ => 0,
-            };
-            assert_eq!(bonds, 2 * (kind.n_atoms() - 1 + rings), "{kind:?}");
-        }
-        assert_eq!(neighbours(ResidueType::Thr, 4), vec![1, 5, 6]);
-    }
+    let other = |(a, b): (usize, usize)| match slot {
+        s if s == a => Some(b),
+        s if s == b => Some(a),
+        _ => None,
+    };
+    let mut out: Vec<usize> = bonds(kind).into_iter().filter_map(other).collect();
+    out.sort_unstable();
+    out
 }

@@ -7,6 +7,8 @@ use crate::error::GeometryError;
 pub struct Cell {
     rows: [[f64; 3]; 3],
     inverse: [[f64; 3]; 3],
+    /// A displacement shorter than this is its own minimum image: (half the least width)².
+    surely: f64,
 }
 
 impl Cell {
@@ -23,7 +25,12 @@ impl Cell {
             return Err(GeometryError::BadCell);
         }
         // Fractional coordinate k of d is d · (reciprocal vector k).
-        Ok(Self { rows, inverse: [bc, ca, ab].map(|v| v.map(|x| x / volume)) })
+        let inverse = [bc, ca, ab].map(|v| v.map(|x| x / volume));
+        let rectangular = (0..3).all(|i| (0..3).all(|j| i == j || rows[i][j] == 0.0));
+        // Every lattice vector is at least as long as the least distance of opposite faces.
+        let widths = inverse.map(|r| 0.25 / crate::real::dot(r, r));
+        let least = widths.into_iter().fold(f64::INFINITY, f64::min);
+        Ok(Self { rows, inverse, surely: if rectangular { f64::INFINITY } else { least } })
     }
 
     /// The lattice vector to add to `d` so that it becomes as short as possible.
@@ -41,6 +48,9 @@ impl Cell {
         // Rounding is exact in a rectangular cell; in a skewed one a neighbour may be nearer.
         let mut best = nearest;
         let mut shortest = length(nearest);
+        if shortest <= self.surely {
+            return lattice(nearest);
+        }
         for i in -1..=1 {
             for j in -1..=1 {
                 for k in -1..=1 {
@@ -75,8 +85,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shift_is_the_best_of_many_images_in_a_skewed_cell() {
-        let rows = [[3.0f32, 0.0, 0.0], [1.5, 2.6, 0.0], [-1.4, 0.9, 2.4]];
+    fn the_shift_is_the_best_of_many_images() {
+        best_of_many([[3.0, 0.0, 0.0], [1.5, 2.6, 0.0], [-1.4, 0.9, 2.4]]);
+        best_of_many([[3.0, 0.0, 0.0], [0.0, 2.6, 0.0], [0.0, 0.0, 2.4]]);
+        assert!(Cell::new(&[[0.0; 3]; 3]).is_err());
+        assert!(Cell::new(&[[f32::NAN; 3]; 3]).is_err());
+    }
+
+    fn best_of_many(rows: [[f32; 3]; 3]) {
         let cell = Cell::new(&rows).unwrap();
         for step in 0..500 {
             let d = [0.37, 0.91, 0.53].map(|f: f64| (f * f64::from(step)).sin() * 7.0);
@@ -96,7 +112,5 @@ mod tests {
             }
             assert!((got - best).abs() < 1e-9, "{step}: {got} {best}");
         }
-        assert!(Cell::new(&[[0.0; 3]; 3]).is_err());
-        assert!(Cell::new(&[[f32::NAN; 3]; 3]).is_err());
     }
 }

@@ -331,12 +331,9 @@ impl Builder<'_> {
     }
 }
 
-/// By element, else by the first letter of the name (amino acids and caps hold no other H… atom).
+/// By element or by the first letter of the name: amino acids and caps hold no other atom whose
+/// name begins with H or D, and writers guess elements such as Hg for `HG`.
 fn is_hydrogen(atom: &Atom) -> bool {
-    let text = if atom.element.is_empty() { &atom.name } else { &atom.element };
-    let first = text.trim_start_matches(|c: char| c.is_ascii_digit()).chars().next();
-    match first {
-        Some('H' | 'D') => atom.element.is_empty() || atom.element.len() == 1,
-        _ => false,
-    }
+    let first = atom.name.trim_start_matches(|c: char| c.is_ascii_digit()).chars().next();
+    matches!(atom.element.as_str(), "H" | "D") || matches!(first, Some('H' | 'D'))
 }

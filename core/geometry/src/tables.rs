@@ -5,9 +5,11 @@
 //! its parent is derived from the positions: phi at N along CA→N, psi at C along CA→C, chi1 at CB
 //! along CA→CB (each in the backbone frame), a further chi at the previous chi's axis end, along it.
 
+use crate::conformation::Conformation;
 use crate::real::{Real, Vec3, cast, cross, dot, norm, scale, sub};
 use crate::residue::{ATOM14, N_TYPES, ResidueType};
 use crate::rigid::Rigid;
+use crate::torsion::N_TORSIONS;
 
 /// One heavy atom of a residue template.
 pub struct TemplateAtom {
@@ -308,9 +310,43 @@ fn along(ex: Vec3<f64>, ey: Vec3<f64>, trans: Vec3<f64>) -> Rigid<f64> {
     Rigid::from_axes(x, y, cross(x, y), trans)
 }
 
+/// Bonds between the heavy atoms of a type, as pairs of atom14 slots (a < b): what is nearer than
+/// 2 Å in the template with every chi trans, and proline's N–CD, which that pose opens.
+pub fn bonds(kind: ResidueType) -> Vec<(usize, usize)> {
+    let trans = Conformation {
+        rigids: vec![Rigid::<f64>::identity()],
+        torsions: vec![[[0.0, -1.0]; N_TORSIONS]],
+    };
+    let atoms = &trans.to_atom14(&[kind])[0];
+    let mut out = Vec::new();
+    for a in 0..kind.n_atoms() {
+        for b in a + 1..kind.n_atoms() {
+            let closes = kind == ResidueType::Pro && (a, b) == (0, 6);
+            if closes || norm(sub(atoms[a], atoms[b])) < 2.0 {
+                out.push((a, b));
+            }
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn templates_have_the_bonds_of_the_amino_acids() {
+        for kind in &ResidueType::ALL[..20] {
+            let rings = match kind {
+                ResidueType::Phe | ResidueType::Tyr | ResidueType::His | ResidueType::Pro => 1,
+                ResidueType::Trp => 2,
+                _ => 0,
+            };
+            // A tree has n-1 bonds and each ring adds one.
+            assert_eq!(bonds(*kind).len(), kind.n_atoms() - 1 + rings, "{kind:?}");
+        }
+        assert_eq!(bonds(ResidueType::Thr), [(0, 1), (1, 2), (1, 4), (2, 3), (4, 5), (4, 6)]);
+    }
 
     #[test]
     fn every_chi_turns_atoms_of_its_own_group() {
