@@ -1,1 +1,42 @@
 //! Markov state models of any time series.
+//!
+//! Data flows one way: rows of features ([`Rows`]) → [`tica`] → [`kmeans`] microstates →
+//! [`counts`] → [`estimate`] (reversible T and pi) → [`pcca`] macrostates → [`pairs`] for training;
+//! [`validate`] asks whether the model should be trusted; [`pipeline`] does all of it and is saved
+//! as one file. Nothing here knows geometry, trajectories or tensors.
+//!
+//! Trajectories stay separate: no lag crosses a seam. Lags are in frames. States keep their *full*
+//! numbering everywhere; [`NO_STATE`] (-1) or `None` means "in no set". Estimators fit to immutable
+//! models, and what the user should know about a legal result is a [`Warning`] inside it.
+
+#![allow(clippy::neg_cmp_op_on_partial_ord)] // `!(a > b)` on purpose: NaN must take that branch
+
+mod error;
+mod matrix;
+mod polytope;
+mod random;
+mod rows;
+mod store;
+#[cfg(test)]
+mod test_support;
+
+pub mod counts;
+pub mod estimate;
+pub mod kmeans;
+pub mod moments;
+pub mod pairs;
+pub mod pcca;
+pub mod pipeline;
+pub mod tica;
+pub mod validate;
+
+pub use counts::{CountMatrix, CountMode, NO_STATE, connected_sets, count_transitions};
+pub use error::{MsmError, Warning};
+pub use estimate::{MarkovModel, ReversibleMle};
+pub use kmeans::{KMeans, KMeansModel};
+pub use matrix::Matrix;
+pub use pairs::{LaggedPairs, PairSampler};
+pub use pcca::{Pcca, PccaModel};
+pub use pipeline::{Msm, MsmBuilder};
+pub use rows::{Real, Rows};
+pub use tica::{Scaling, Tica, TicaModel};

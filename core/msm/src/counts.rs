@@ -1,0 +1,384 @@
+//! Transition counts of discrete trajectories, and which states reach each other.
+//!
+//! C_ij = number of t with s(t) = i and s(t + lag) = j, within each trajectory. Modes: sliding
+//! (every t), sample (t = 0, lag, 2 lag, …), effective (sliding, each row scaled to its
+//! statistically independent number; see [`effective`](CountMode::Effective)). Frames with
+//! [`NO_STATE`] take part in no pair. METHOD 7.1; MSM.md section 2.
+
+use rayon::prelude::*;
+
+use crate::{Matrix, MsmError, Warning};
+
+/// The state of a frame that belongs to no state.
+pub const NO_STATE: i32 = -1;
+
+/// Most states a dense count matrix is made for (512 MiB).
+pub const MAX_STATES: usize = 8192;
+
+/// Which pairs are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CountMode {
+    /// Every frame starts a pair.
+    #[default]
+    Sliding,
+    /// Every lag-th frame starts a pair: pairs do not overlap.
+    Sample,
+    /// Sliding counts scaled row by row to the number of statistically independent ones: the
+    /// statistical inefficiency of the indicator sequence of each i→j, truncated at the first
+    /// non-positive autocorrelation and averaged over the row with the counts as weights.
+    Effective,
+}
+
+/// Counts over all states, in full numbering.
+#[derive(Clone, Debug)]
+pub struct CountMatrix {
+    /// Counts (n x n); whole numbers unless effective.
+    pub counts: Matrix,
+    /// Frames of each state, over all trajectories.
+    pub populations: Vec<u64>,
+    /// Lag in frames.
+    pub lag: usize,
+    /// Which pairs were counted.
+    pub mode: CountMode,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Counts transitions between `n_states` states at `lag` frames.
+pub fn count_transitions<D: AsRef<[i32]> + Sync>(
+    trajectories: &[D],
+    n_states: usize,
+    lag: usize,
+    mode: CountMode,
+) -> Result<CountMatrix, MsmError> {
+    if lag == 0 {
+        return Err(MsmError::InvalidLag { what: "count lag", lag });
+    }
+    if n_states > MAX_STATES {
+        return Err(MsmError::TooManyStates { n_states, max: MAX_STATES });
+    }
+    let populations = populations(trajectories, n_states)?;
+    let longest = trajectories.iter().map(|t| t.as_ref().len()).max().unwrap_or(0);
+    if longest == 0 {
+        return Err(MsmError::NoFrames);
+    }
+    if longest <= lag {
+        return Err(MsmError::TooShort { lag, longest, n_trajectories: trajectories.len() });
+    }
+    let mut tally = vec![0u64; n_states * n_states];
+    let mut skipped = Vec::new();
+    for (i, t) in trajectories.iter().enumerate() {
+        let t = t.as_ref();
+        if t.len() <= lag {
+            skipped.push(i);
+            continue;
+        }
+        let step = if mode == CountMode::Sample { lag } else { 1 };
+        for (a, b) in t.iter().zip(&t[lag..]).step_by(step) {
+            if *a >= 0 && *b >= 0 {
+                tally[*a as usize * n_states + *b as usize] += 1;
+            }
+        }
+    }
+    let data = tally.iter().map(|c| *c as f64).collect();
+    let mut counts = Matrix::from_vec(n_states, n_states, data)?;
+    if mode == CountMode::Effective {
+        let factors = effective_row_factors(trajectories, &counts, lag);
+        for i in 0..n_states {
+            counts.row_mut(i).iter_mut().for_each(|c| *c *= factors[i]);
+        }
+    }
+    let warnings = if skipped.is_empty() {
+        vec![]
+    } else {
+        vec![Warning::SkippedTrajectories { what: "count lag".into(), lag, trajectories: skipped }]
+    };
+    Ok(CountMatrix { counts, populations, lag, mode, warnings })
+}
+
+/// Frames per state; also checks that every state exists.
+pub fn populations<D: AsRef<[i32]>>(
+    trajectories: &[D],
+    n_states: usize,
+) -> Result<Vec<u64>, MsmError> {
+    let mut out = vec![0u64; n_states];
+    for (trajectory, t) in trajectories.iter().enumerate() {
+        for (frame, &s) in t.as_ref().iter().enumerate() {
+            if s == NO_STATE {
+                continue;
+            }
+            match usize::try_from(s).ok().and_then(|s| out.get_mut(s)) {
+                Some(n) => *n += 1,
+                None => {
+                    return Err(MsmError::StateOutOfRange {
+                        trajectory,
+                        frame,
+                        state: i64::from(s),
+                        n_states,
+                    });
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Reads states from floats: whole numbers of the range of i32, or an error that names the frame.
+pub fn states_from_f64(values: &[f64], trajectory: usize) -> Result<Vec<i32>, MsmError> {
+    values
+        .iter()
+        .enumerate()
+        .map(|(frame, &v)| {
+            if v.fract() == 0.0 && (-1.0..=f64::from(i32::MAX)).contains(&v) {
+                Ok(v as i32)
+            } else {
+                Err(MsmError::Parameter {
+                    what: "state",
+                    got: format!("{v} (trajectory {trajectory}, frame {frame})"),
+                    expected: "a whole number, -1 for none".into(),
+                })
+            }
+        })
+        .collect()
+}
+
+impl CountMatrix {
+    /// Strongly connected sets of visited states, by falling number of frames.
+    pub fn connected_sets(&self) -> Vec<Vec<usize>> {
+        connected_sets(&self.counts, &self.populations)
+    }
+
+    /// Number of states.
+    pub fn n_states(&self) -> usize {
+        self.counts.n_rows()
+    }
+}
+
+/// Strongly connected sets of the visited states (population > 0), each sorted, by falling
+/// population (then by lowest state). Never-visited states are in no set.
+pub fn connected_sets(counts: &Matrix, populations: &[u64]) -> Vec<Vec<usize>> {
+    let mut sets = strong_components(counts);
+    sets.retain(|set| set.iter().any(|&i| populations[i] > 0));
+    let size = |set: &Vec<usize>| set.iter().map(|&i| populations[i]).sum::<u64>();
+    sets.sort_by_key(|set| (std::cmp::Reverse(size(set)), set[0]));
+    sets
+}
+
+/// Strongly connected components (Tarjan, without recursion), each sorted.
+pub(crate) fn strong_components(a: &Matrix) -> Vec<Vec<usize>> {
+    const UNSEEN: usize = usize::MAX;
+    let n = a.n_rows();
+    let neighbours: Vec<Vec<usize>> =
+        (0..n).map(|i| (0..n).filter(|&j| j != i && a[(i, j)] > 0.0).collect()).collect();
+    let mut index = vec![UNSEEN; n];
+    let mut low = vec![0; n];
+    let mut on_stack = vec![false; n];
+    let (mut stack, mut sets, mut next) = (Vec::new(), Vec::new(), 0);
+    for root in 0..n {
+        if index[root] != UNSEEN {
+            continue;
+        }
+        let mut work = vec![(root, 0)];
+        while let Some(&mut (v, ref mut edge)) = work.last_mut() {
+            if *edge == 0 && index[v] == UNSEEN {
+                index[v] = next;
+                low[v] = next;
+                next += 1;
+                stack.push(v);
+                on_stack[v] = true;
+            }
+            if let Some(&w) = neighbours[v].get(*edge) {
+                *edge += 1;
+                if index[w] == UNSEEN {
+                    work.push((w, 0));
+                } else if on_stack[w] {
+                    low[v] = low[v].min(index[w]);
+                }
+                continue;
+            }
+            work.pop();
+            if let Some(&(parent, _)) = work.last() {
+                low[parent] = low[parent].min(low[v]);
+            }
+            if low[v] == index[v] {
+                let mut set = Vec::new();
+                while let Some(w) = stack.pop() {
+                    on_stack[w] = false;
+                    set.push(w);
+                    if w == v {
+                        break;
+                    }
+                }
+                set.sort_unstable();
+                sets.push(set);
+            }
+        }
+    }
+    sets
+}
+
+/// sum_j I_ij c_ij / c_i for each row i.
+fn effective_row_factors<D: AsRef<[i32]> + Sync>(
+    trajectories: &[D],
+    counts: &Matrix,
+    lag: usize,
+) -> Vec<f64> {
+    let n = counts.n_rows();
+    // Targets s(t + lag) of all t with s(t) = i, per trajectory: sequences of row i.
+    let mut targets: Vec<Vec<Vec<i32>>> = vec![Vec::new(); n];
+    for t in trajectories.iter().map(AsRef::as_ref).filter(|t| t.len() > lag) {
+        let mut own: Vec<Vec<i32>> = vec![Vec::new(); n];
+        for (&a, &b) in t.iter().zip(&t[lag..]) {
+            if a >= 0 && b >= 0 {
+                own[a as usize].push(b);
+            }
+        }
+        for (all, one) in targets.iter_mut().zip(own) {
+            if !one.is_empty() {
+                all.push(one);
+            }
+        }
+    }
+    (0..n)
+        .into_par_iter()
+        .map(|i| {
+            let total: f64 = counts.row(i).iter().sum();
+            if total == 0.0 {
+                return 0.0;
+            }
+            let effective: f64 = (0..n)
+                .filter(|&j| counts[(i, j)] > 0.0)
+                .map(|j| counts[(i, j)] * statistical_efficiency(&targets[i], j as i32))
+                .sum();
+            effective / total
+        })
+        .collect()
+}
+
+/// 1/(1 + 2 sum_k A(k)(1 - k/N)) of the indicator of `j` in `sequences`, with A the autocorrelation
+/// over all sequences divided by <x^2>, cut at its first value <= 0, N the longest length.
+///
+/// For indicators the autocorrelation needs only the positions of the ones:
+/// sum (x_t - m)(x_{t+k} - m) = pairs - m (heads + tails) + n m^2, compared with 0 in integers.
+fn statistical_efficiency(sequences: &[Vec<i32>], j: i32) -> f64 {
+    let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
+    let total: i128 = sequences.iter().map(|s| s.len() as i128).sum();
+    let ones: Vec<Vec<usize>> =
+        sequences.iter().map(|s| (0..s.len()).filter(|&t| s[t] == j).collect()).collect();
+    let count: i128 = ones.iter().map(|o| o.len() as i128).sum();
+    let mut sum = 0.0;
+    for k in 1..longest {
+        let (mut n, mut pairs, mut edges) = (0i128, 0i128, 0i128);
+        for (s, o) in sequences.iter().zip(&ones) {
+            if s.len() <= k {
+                continue;
+            }
+            n += (s.len() - k) as i128;
+            let heads = o.partition_point(|&t| t < s.len() - k);
+            let tails = o.len() - o.partition_point(|&t| t < k);
+            edges += (heads + tails) as i128;
+            pairs += o[..heads].iter().filter(|&&t| s[t + k] == j).count() as i128;
+        }
+        // total^2 times the sum, an exact integer
+        let scaled = pairs * total * total - edges * count * total + n * count * count;
+        if scaled <= 0 {
+            break;
+        }
+        let correlation = scaled as f64 / (total * total) as f64 / n as f64;
+        sum += correlation * (1.0 - k as f64 / longest as f64);
+    }
+    1.0 / (1.0 + 2.0 * sum / (count as f64 / total as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_masks_and_seams() {
+        let trajs = [vec![0, 1, 2, 1, 0, 1], vec![2, -1, 2, 2], vec![1], vec![]];
+        let sliding = count_transitions(&trajs, 4, 2, CountMode::Sliding).unwrap();
+        let mut want = Matrix::zeros(4, 4);
+        want[(0, 2)] = 1.0;
+        want[(1, 1)] = 2.0;
+        want[(2, 0)] = 1.0;
+        want[(2, 2)] = 1.0;
+        assert_eq!(sliding.counts, want);
+        assert_eq!(sliding.populations, [2, 4, 4, 0]);
+        assert_eq!(
+            sliding.warnings,
+            [Warning::SkippedTrajectories {
+                what: "count lag".into(),
+                lag: 2,
+                trajectories: vec![2, 3]
+            }]
+        );
+        let sample = count_transitions(&trajs, 4, 2, CountMode::Sample).unwrap();
+        assert_eq!(sample.counts.as_slice().iter().sum::<f64>(), 3.0);
+        assert_eq!(sample.counts[(0, 2)], 1.0);
+    }
+
+    #[test]
+    fn wrong_states_and_lags_are_named() {
+        let bad = [vec![0, 1], vec![0, 7]];
+        assert_eq!(
+            count_transitions(&bad, 3, 1, CountMode::Sliding).unwrap_err(),
+            MsmError::StateOutOfRange { trajectory: 1, frame: 1, state: 7, n_states: 3 }
+        );
+        assert!(count_transitions(&[vec![0, -2]], 3, 1, CountMode::Sliding).is_err());
+        assert_eq!(
+            count_transitions(&[vec![0, 1]], 3, 5, CountMode::Sliding).unwrap_err(),
+            MsmError::TooShort { lag: 5, longest: 2, n_trajectories: 1 }
+        );
+        assert!(count_transitions(&[vec![0, 1]], 3, 0, CountMode::Sliding).is_err());
+        assert!(count_transitions(&[vec![0, 1]], 9000, 1, CountMode::Sliding).is_err());
+        assert_eq!(states_from_f64(&[0.0, -1.0, 3.0], 0).unwrap(), [0, -1, 3]);
+        assert!(states_from_f64(&[0.5], 0).is_err());
+        assert!(states_from_f64(&[f64::NAN], 0).is_err());
+    }
+
+    #[test]
+    fn the_largest_set_is_the_one_with_most_frames() {
+        // 0 <-> 1 with many frames, 2 <-> 3 <-> 4 with few, 5 transient, 6 never visited
+        let mut t = vec![5];
+        t.extend([0, 1].repeat(50));
+        let trajs = [t, vec![2, 3, 4, 3, 2, 3, 4, 3, 2]];
+        let c = count_transitions(&trajs, 7, 1, CountMode::Sliding).unwrap();
+        assert_eq!(c.connected_sets(), [vec![0, 1], vec![2, 3, 4], vec![5]]);
+    }
+
+    #[test]
+    fn components_of_a_long_cycle() {
+        let n = 3000;
+        let t: Vec<i32> = (0..=n).map(|i| i % n).collect();
+        let c = count_transitions(&[t], n as usize, 1, CountMode::Sliding).unwrap();
+        assert_eq!(c.connected_sets().len(), 1);
+    }
+
+    #[test]
+    fn efficiency_of_known_sequences() {
+        // constant: no variance, efficiency 1
+        assert_eq!(statistical_efficiency(&[vec![1; 50]], 1), 1.0);
+        // alternating: first autocorrelation is negative
+        assert_eq!(statistical_efficiency(&[[0, 1].repeat(30)], 1), 1.0);
+        // blocks of 10: strongly correlated
+        let blocks: Vec<i32> = (0..1000).map(|i| (i / 10) % 2).collect();
+        let e = statistical_efficiency(std::slice::from_ref(&blocks), 1);
+        // the definition, term by term
+        let mut sum = 0.0;
+        for k in 1..1000 {
+            let n = 1000 - k;
+            let a: f64 = (0..n)
+                .map(|t| (f64::from(blocks[t]) - 0.5) * (f64::from(blocks[t + k]) - 0.5))
+                .sum::<f64>()
+                / n as f64;
+            if a <= 0.0 {
+                break;
+            }
+            sum += a * (1.0 - k as f64 / 1000.0);
+        }
+        let want = 1.0 / (1.0 + 2.0 * sum / 0.5);
+        assert!((e - want).abs() < 1e-14, "{e} {want}");
+        assert!(e < 0.4);
+    }
+}

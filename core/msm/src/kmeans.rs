@@ -1,0 +1,628 @@
+//! k-means clustering: greedy k-means++ start, Lloyd iterations, nearest-centre assignment.
+//!
+//! Frames of all trajectories form one sequence, cut into fixed blocks; every block sums in f64 and
+//! blocks are added in order, so the bits of the result do not depend on the number of threads.
+//! Ties go to the lowest centre. Inertia of an iteration: squared distances to the centres just
+//! updated, with the assignment that produced them; with n_j frames in cluster j and distances d to
+//! the old centres it is sum_j (sum d^2 - n_j |new_j - old_j|^2), so one pass gives both.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::random::Stream;
+use crate::rows::{Real, Rows, check_finite, common_width};
+use crate::{Matrix, MsmError, Warning};
+
+/// Frames per block.
+const BLOCK: usize = 8192;
+/// Blocks whose partial sums are held at once.
+const WAVE: usize = 64;
+
+/// What to do with a cluster that lost all its frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmptyCluster {
+    /// Move its centre to the frame farthest from all centres.
+    #[default]
+    Reseed,
+    /// Leave the centre where it is.
+    Keep,
+}
+
+/// Estimator of a [`KMeansModel`].
+#[derive(Clone, Debug)]
+pub struct KMeans {
+    k: usize,
+    rng_seed: u64,
+    max_iterations: usize,
+    tolerance: f64,
+    empty: EmptyCluster,
+}
+
+/// Fitted centres; immutable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KMeansModel {
+    /// Centres as rows.
+    pub centers: Matrix,
+    /// Inertia after each iteration.
+    pub inertias: Vec<f64>,
+    /// Whether the tolerance (or the exact fixpoint) was reached.
+    pub converged: bool,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+impl KMeans {
+    /// `k` clusters; at most 100 iterations, relative tolerance 1e-5, empty clusters reseeded.
+    pub fn new(k: usize, rng_seed: u64) -> Self {
+        Self { k, rng_seed, max_iterations: 100, tolerance: 1e-5, empty: EmptyCluster::default() }
+    }
+
+    /// Upper limit of Lloyd iterations.
+    pub fn max_iterations(mut self, n: usize) -> Self {
+        self.max_iterations = n;
+        self
+    }
+
+    /// Stop when the inertia changes by less than this fraction; 0 runs to the exact fixpoint.
+    pub fn tolerance(mut self, tolerance: f64) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// Policy for empty clusters.
+    pub fn empty_cluster(mut self, policy: EmptyCluster) -> Self {
+        self.empty = policy;
+        self
+    }
+
+    /// k-means++ start, then Lloyd. Fewer distinct frames than `k` give fewer centres and a warning.
+    pub fn fit<T: Real>(&self, trajectories: &[Rows<'_, T>]) -> Result<KMeansModel, MsmError> {
+        if self.k == 0 {
+            return Err(MsmError::Parameter {
+                what: "k",
+                got: "0".into(),
+                expected: "at least 1".into(),
+            });
+        }
+        let data = Data::new(trajectories)?;
+        let centers = self.plus_plus(&data);
+        self.lloyd(&data, centers)
+    }
+
+    /// Only the greedy k-means++ start (2 + ln k candidates per centre).
+    pub fn initial_centers<T: Real>(
+        &self,
+        trajectories: &[Rows<'_, T>],
+    ) -> Result<Matrix, MsmError> {
+        Ok(self.plus_plus(&Data::new(trajectories)?))
+    }
+
+    /// Lloyd from the given centres (rows).
+    pub fn fit_from<T: Real>(
+        &self,
+        trajectories: &[Rows<'_, T>],
+        centers: Matrix,
+    ) -> Result<KMeansModel, MsmError> {
+        let data = Data::new(trajectories)?;
+        if centers.n_cols() != data.width {
+            return Err(MsmError::Size {
+                what: "columns of the given centres",
+                expected: data.width,
+                got: centers.n_cols(),
+            });
+        }
+        if centers.n_rows() == 0 || centers.as_slice().iter().any(|v| !v.is_finite()) {
+            return Err(MsmError::Parameter {
+                what: "given centres",
+                got: "none, or not finite".into(),
+                expected: "finite rows".into(),
+            });
+        }
+        self.lloyd(&data, centers)
+    }
+
+    fn plus_plus<T: Real>(&self, data: &Data<'_, T>) -> Matrix {
+        let n = data.n_rows();
+        let d = data.width;
+        let k = self.k.min(n);
+        let candidates = 2 + (k as f64).ln() as usize;
+        let mut rng = Stream::new(self.rng_seed, 0);
+        let mut centers = Vec::with_capacity(k * d);
+        centers.extend(data.row(rng.below(n)));
+        let mut nearest = vec![f64::INFINITY; n];
+        let mut sums = data.lower_distances(&mut nearest, &centers);
+        while centers.len() < k * d {
+            let total: f64 = sums.iter().sum();
+            if !(total > 0.0) {
+                break; // every frame sits on a centre
+            }
+            let picks: Vec<usize> =
+                (0..candidates).map(|_| pick(&nearest, &sums, rng.uniform() * total)).collect();
+            let trial: Vec<f64> = picks.iter().flat_map(|&i| data.row(i)).collect();
+            let potentials = data.potentials(&nearest, &trial, picks.len());
+            let best = (0..picks.len())
+                .min_by(|&a, &b| potentials[a].total_cmp(&potentials[b]))
+                .expect("there are candidates");
+            let center = trial[best * d..(best + 1) * d].to_vec();
+            sums = data.lower_distances(&mut nearest, &center);
+            centers.extend(center);
+        }
+        Matrix::from_vec(centers.len() / d, d, centers).expect("rows of d numbers")
+    }
+
+    fn lloyd<T: Real>(
+        &self,
+        data: &Data<'_, T>,
+        mut centers: Matrix,
+    ) -> Result<KMeansModel, MsmError> {
+        let asked = self.k.max(centers.n_rows());
+        let d = data.width;
+        let mut inertias: Vec<f64> = Vec::new();
+        let (mut converged, mut reseeded, mut change) = (false, 0, f64::INFINITY);
+        for _ in 0..self.max_iterations {
+            let sums = data.cluster_sums(&centers);
+            let mut new = centers.clone();
+            let mut inertia = 0.0;
+            let mut empty = Vec::new();
+            for j in 0..centers.n_rows() {
+                let n = sums.counts[j];
+                if n == 0.0 {
+                    empty.push(j);
+                    continue;
+                }
+                let mut moved = 0.0;
+                for (c, s) in new.row_mut(j).iter_mut().zip(&sums.sums[j * d..(j + 1) * d]) {
+                    let mean = *c + s / n;
+                    moved += (mean - *c) * (mean - *c);
+                    *c = mean;
+                }
+                inertia += sums.squares[j] - n * moved;
+            }
+            if self.empty == EmptyCluster::Reseed && !empty.is_empty() {
+                let drop = self.reseed(data, &mut new, &empty, &mut reseeded);
+                if !drop.is_empty() {
+                    new = without_rows(&new, &drop);
+                }
+            }
+            let fixed = new == centers;
+            centers = new;
+            change = match inertias.last() {
+                Some(&before) if before > 0.0 => ((before - inertia) / before).abs(),
+                Some(_) => 0.0,
+                None => f64::INFINITY,
+            };
+            inertias.push(inertia);
+            if fixed || (self.tolerance > 0.0 && empty.is_empty() && change <= self.tolerance) {
+                converged = true;
+                break;
+            }
+        }
+        let mut warnings = Vec::new();
+        if centers.n_rows() < asked {
+            warnings.push(Warning::FewerClusters { asked, got: centers.n_rows() });
+        }
+        if !converged && self.max_iterations > 0 {
+            let change = change.min(1.0); // one iteration alone shows no change
+            warnings.push(Warning::NotConverged { iterations: inertias.len(), change });
+        }
+        let counts = data.cluster_sums(&centers).counts;
+        let empty: Vec<usize> = (0..counts.len()).filter(|&j| counts[j] == 0.0).collect();
+        if reseeded > 0 || !empty.is_empty() {
+            warnings.push(Warning::EmptyClusters { reseeded, empty });
+        }
+        Ok(KMeansModel { centers, inertias, converged, warnings })
+    }
+
+    /// Puts empty centres at the farthest frames; those with nowhere to go are returned.
+    fn reseed<T: Real>(
+        &self,
+        data: &Data<'_, T>,
+        centers: &mut Matrix,
+        empty: &[usize],
+        reseeded: &mut usize,
+    ) -> Vec<usize> {
+        let filled = without_rows(centers, empty);
+        let mut nearest = vec![f64::INFINITY; data.n_rows()];
+        data.lower_distances(&mut nearest, filled.as_slice());
+        let mut homeless = Vec::new();
+        for &j in empty {
+            let mut far = 0;
+            for (i, v) in nearest.iter().enumerate() {
+                if *v > nearest[far] {
+                    far = i;
+                }
+            }
+            if !(nearest[far] > 0.0) {
+                homeless.push(j);
+                continue;
+            }
+            let center: Vec<f64> = data.row(far).collect();
+            centers.row_mut(j).copy_from_slice(&center);
+            data.lower_distances(&mut nearest, &center);
+            *reseeded += 1;
+        }
+        homeless
+    }
+}
+
+impl KMeansModel {
+    /// Nearest centre of each frame.
+    pub fn assign<T: Real>(&self, rows: &Rows<'_, T>) -> Result<Vec<i32>, MsmError> {
+        assign(&self.centers, rows)
+    }
+
+    /// Inertia after the last iteration; `None` if there was none.
+    pub fn inertia(&self) -> Option<f64> {
+        self.inertias.last().copied()
+    }
+}
+
+/// Nearest centre (row of `centers`) of each frame.
+pub fn assign<T: Real>(centers: &Matrix, rows: &Rows<'_, T>) -> Result<Vec<i32>, MsmError> {
+    if rows.width() != centers.n_cols() {
+        return Err(MsmError::FeatureCount {
+            trajectory: 0,
+            expected: centers.n_cols(),
+            got: rows.width(),
+        });
+    }
+    check_finite(rows, 0, 0, rows.n_rows())?;
+    let packed = Packed::new(centers);
+    let mut out = vec![0; rows.n_rows()];
+    out.par_chunks_mut(BLOCK).enumerate().for_each(|(b, out)| {
+        let mut scratch = packed.scratch();
+        for (i, o) in out.iter_mut().enumerate() {
+            *o = packed.nearest(rows.row(b * BLOCK + i), &mut scratch).0 as i32;
+        }
+    });
+    Ok(out)
+}
+
+/// First index whose running sum of `weights` passes `target`.
+fn pick(weights: &[f64], block_sums: &[f64], mut target: f64) -> usize {
+    let mut block = 0;
+    while block + 1 < block_sums.len() && target >= block_sums[block] {
+        target -= block_sums[block];
+        block += 1;
+    }
+    let start = block * BLOCK;
+    let end = (start + BLOCK).min(weights.len());
+    let mut last = start;
+    for i in start..end {
+        if weights[i] > 0.0 {
+            last = i;
+            if target < weights[i] {
+                return i;
+            }
+            target -= weights[i];
+        }
+    }
+    last
+}
+
+fn without_rows(m: &Matrix, drop: &[usize]) -> Matrix {
+    let data: Vec<f64> = (0..m.n_rows())
+        .filter(|i| !drop.contains(i))
+        .flat_map(|i| m.row(i).iter().copied())
+        .collect();
+    Matrix::from_vec(data.len() / m.n_cols(), m.n_cols(), data).expect("whole rows")
+}
+
+/// All frames as one sequence.
+struct Data<'a, T> {
+    trajectories: Vec<Rows<'a, T>>,
+    starts: Vec<usize>,
+    width: usize,
+}
+
+/// Sums of one pass; positions are relative to the centres, which keeps digits at an offset.
+struct ClusterSums {
+    counts: Vec<f64>,
+    sums: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl<'a, T: Real> Data<'a, T> {
+    fn new(trajectories: &[Rows<'a, T>]) -> Result<Self, MsmError> {
+        let width = common_width(trajectories)?;
+        let mut starts = vec![0];
+        for (i, rows) in trajectories.iter().enumerate() {
+            check_finite(rows, i, 0, rows.n_rows())?;
+            starts.push(starts[i] + rows.n_rows());
+        }
+        if starts[trajectories.len()] == 0 {
+            return Err(MsmError::NoFrames);
+        }
+        Ok(Self { trajectories: trajectories.to_vec(), starts, width })
+    }
+
+    fn n_rows(&self) -> usize {
+        *self.starts.last().expect("starts holds 0")
+    }
+
+    fn row(&self, i: usize) -> impl Iterator<Item = f64> + use<'a, T> {
+        let t = self.starts.partition_point(|&s| s <= i) - 1;
+        self.trajectories[t].row(i - self.starts[t]).iter().map(|v| v.to_f64())
+    }
+
+    /// Calls `f` with every row of `start..end` in order.
+    fn for_rows(&self, start: usize, end: usize, mut f: impl FnMut(&[T])) {
+        let mut t = self.starts.partition_point(|&s| s <= start) - 1;
+        let mut at = start;
+        while at < end {
+            let stop = end.min(self.starts[t + 1]);
+            if at < stop {
+                let span = self.trajectories[t].span(at - self.starts[t], stop - self.starts[t]);
+                span.chunks_exact(self.width).for_each(&mut f);
+            }
+            at = stop;
+            t += 1;
+        }
+    }
+
+    /// Lowers `nearest` to the squared distance to the nearest of `centers`; sums per block.
+    fn lower_distances(&self, nearest: &mut [f64], centers: &[f64]) -> Vec<f64> {
+        let d = self.width;
+        nearest
+            .par_chunks_mut(BLOCK)
+            .enumerate()
+            .map(|(b, chunk)| {
+                let (mut i, mut sum) = (0, 0.0);
+                self.for_rows(b * BLOCK, b * BLOCK + chunk.len(), |row| {
+                    for c in centers.chunks_exact(d) {
+                        chunk[i] = chunk[i].min(distance2(row, c));
+                    }
+                    sum += chunk[i];
+                    i += 1;
+                });
+                sum
+            })
+            .collect()
+    }
+
+    /// For each of `n` trial centres: sum of min(nearest, squared distance to it).
+    fn potentials(&self, nearest: &[f64], trial: &[f64], n: usize) -> Vec<f64> {
+        let d = self.width;
+        let blocks: Vec<Vec<f64>> = nearest
+            .par_chunks(BLOCK)
+            .enumerate()
+            .map(|(b, chunk)| {
+                let mut sums = vec![0.0; n];
+                let mut i = 0;
+                self.for_rows(b * BLOCK, b * BLOCK + chunk.len(), |row| {
+                    for (s, c) in sums.iter_mut().zip(trial.chunks_exact(d)) {
+                        *s += chunk[i].min(distance2(row, c));
+                    }
+                    i += 1;
+                });
+                sums
+            })
+            .collect();
+        (0..n).map(|j| blocks.iter().map(|b| b[j]).sum()).collect()
+    }
+
+    fn cluster_sums(&self, centers: &Matrix) -> ClusterSums {
+        let (k, d, n) = (centers.n_rows(), self.width, self.n_rows());
+        let packed = Packed::new(centers);
+        let zero =
+            || ClusterSums { counts: vec![0.0; k], sums: vec![0.0; k * d], squares: vec![0.0; k] };
+        let mut total = zero();
+        let n_blocks = n.div_ceil(BLOCK);
+        for wave in (0..n_blocks).step_by(WAVE) {
+            let partial: Vec<ClusterSums> = (wave..(wave + WAVE).min(n_blocks))
+                .into_par_iter()
+                .map(|b| {
+                    let mut part = zero();
+                    let mut scratch = packed.scratch();
+                    self.for_rows(b * BLOCK, ((b + 1) * BLOCK).min(n), |row| {
+                        let (j, d2) = packed.nearest(row, &mut scratch);
+                        part.counts[j] += 1.0;
+                        part.squares[j] += d2;
+                        let sums = &mut part.sums[j * d..(j + 1) * d];
+                        for ((s, v), c) in sums.iter_mut().zip(row).zip(centers.row(j)) {
+                            *s += v.to_f64() - c;
+                        }
+                    });
+                    part
+                })
+                .collect();
+            for p in partial {
+                add(&mut total.counts, &p.counts);
+                add(&mut total.sums, &p.sums);
+                add(&mut total.squares, &p.squares);
+            }
+        }
+        total
+    }
+}
+
+fn add(into: &mut [f64], from: &[f64]) {
+    into.iter_mut().zip(from).for_each(|(a, b)| *a += b);
+}
+
+#[inline(always)]
+fn distance2<T: Real>(row: &[T], center: &[f64]) -> f64 {
+    row.iter().zip(center).map(|(x, c)| (x.to_f64() - c) * (x.to_f64() - c)).sum()
+}
+
+/// Centres packed in lanes of 8, feature by feature.
+struct Packed {
+    k: usize,
+    d: usize,
+    lanes: Vec<[f64; 8]>,
+}
+
+impl Packed {
+    fn new(centers: &Matrix) -> Self {
+        let (k, d) = (centers.n_rows(), centers.n_cols());
+        let groups = k.div_ceil(8);
+        let mut lanes = vec![[f64::INFINITY; 8]; groups * d];
+        for j in 0..k {
+            for f in 0..d {
+                lanes[j / 8 * d + f][j % 8] = centers[(j, f)];
+            }
+        }
+        Self { k, d, lanes }
+    }
+
+    fn scratch(&self) -> Vec<f64> {
+        Vec::with_capacity(self.lanes.len() / self.d.max(1) * 8)
+    }
+
+    /// Index of the nearest centre (lowest on ties) and the squared distance to it.
+    #[inline]
+    fn nearest<T: Real>(&self, row: &[T], scratch: &mut Vec<f64>) -> (usize, f64) {
+        scratch.clear();
+        for group in self.lanes.chunks_exact(self.d) {
+            let mut sum = [0.0; 8];
+            for (x, lanes) in row.iter().zip(group) {
+                let x = x.to_f64();
+                for (s, c) in sum.iter_mut().zip(lanes) {
+                    *s += (x - c) * (x - c);
+                }
+            }
+            scratch.extend(sum);
+        }
+        let mut best = 0;
+        for j in 1..self.k {
+            if scratch[j] < scratch[best] {
+                best = j;
+            }
+        }
+        (best, scratch[best])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::Noise;
+
+    fn blobs(n: usize, seed: u64) -> Vec<f64> {
+        let mut noise = Noise::new(seed);
+        (0..n)
+            .flat_map(|_| {
+                let c = [[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [9.0, 9.0]][noise.below(4)];
+                [c[0] + 0.3 * noise.normal(), c[1] + 0.3 * noise.normal()]
+            })
+            .collect()
+    }
+
+    /// Plain Lloyd in two passes.
+    fn slow_step(x: &[f64], d: usize, centers: &Matrix) -> (Matrix, f64, Vec<i32>) {
+        let k = centers.n_rows();
+        let assignment: Vec<i32> = x
+            .chunks(d)
+            .map(|row| {
+                (0..k)
+                    .min_by(|&a, &b| {
+                        distance2(row, centers.row(a)).total_cmp(&distance2(row, centers.row(b)))
+                    })
+                    .unwrap() as i32
+            })
+            .collect();
+        let mut new = centers.clone();
+        for j in 0..k {
+            let members: Vec<&[f64]> = x
+                .chunks(d)
+                .zip(&assignment)
+                .filter(|(_, a)| **a == j as i32)
+                .map(|p| p.0)
+                .collect();
+            for f in 0..d {
+                new[(j, f)] = members.iter().map(|r| r[f]).sum::<f64>() / members.len() as f64;
+            }
+        }
+        let inertia =
+            x.chunks(d).zip(&assignment).map(|(r, a)| distance2(r, new.row(*a as usize))).sum();
+        (new, inertia, assignment)
+    }
+
+    #[test]
+    fn one_pass_lloyd_is_plain_lloyd() {
+        let x = blobs(20_000, 3);
+        let rows = [Rows::new(&x[..2 * 7001], 2).unwrap(), Rows::new(&x[2 * 7001..], 2).unwrap()];
+        let start = KMeans::new(9, 5).initial_centers(&rows).unwrap();
+        let model = KMeans::new(9, 5).max_iterations(3).tolerance(0.0);
+        let model = model.fit_from(&rows, start.clone()).unwrap();
+        let mut centers = start;
+        let mut assignment = vec![];
+        for i in 0..3 {
+            let (new, inertia, _) = slow_step(&x, 2, &centers);
+            assert!((inertia / model.inertias[i] - 1.0).abs() < 1e-12);
+            assignment = slow_step(&x, 2, &new).2;
+            centers = new;
+        }
+        for (a, b) in centers.as_slice().iter().zip(model.centers.as_slice()) {
+            assert!((a - b).abs() < 1e-11);
+        }
+        assert_eq!(model.assign(&rows[0]).unwrap(), assignment[..7001]);
+    }
+
+    #[test]
+    fn finds_blobs_whatever_the_threads_and_the_cut_into_trajectories() {
+        let x = blobs(30_000, 1);
+        let whole = [Rows::new(&x, 2).unwrap()];
+        let parts: Vec<Rows<'_, f64>> =
+            x.chunks(2 * 1237).map(|c| Rows::new(c, 2).unwrap()).collect();
+        let fit = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                (KMeans::new(4, 9).fit(&whole).unwrap(), KMeans::new(4, 9).fit(&parts).unwrap())
+            })
+        };
+        let (a, b) = fit(1);
+        let (c, d) = fit(3);
+        assert_eq!(a, b);
+        assert_eq!(a, c);
+        assert_eq!(a, d);
+        assert!(a.converged);
+        assert!((a.inertia().unwrap() / 30_000.0 - 0.18).abs() < 0.01);
+        let single: Vec<f32> = x.iter().map(|v| *v as f32).collect();
+        let f32_model = KMeans::new(4, 9).fit(&[Rows::new(&single, 2).unwrap()]).unwrap();
+        assert!((f32_model.inertia().unwrap() / a.inertia().unwrap() - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn fewer_distinct_points_than_clusters() {
+        let x: Vec<f64> = (0..100).map(|i| f64::from(i % 3)).collect();
+        let model = KMeans::new(10, 1).fit(&[Rows::new(&x, 1).unwrap()]).unwrap();
+        assert_eq!(model.centers.n_rows(), 3);
+        assert!(model.warnings.contains(&Warning::FewerClusters { asked: 10, got: 3 }));
+        let few = [1.0, 5.0];
+        let model = KMeans::new(10, 1).fit(&[Rows::new(&few, 1).unwrap()]).unwrap();
+        assert_eq!(model.centers.n_rows(), 2);
+        // given centres on too few points
+        let centers = Matrix::from_vec(4, 1, vec![0.0, 0.0, 9.0, 1.0]).unwrap();
+        let model = KMeans::new(4, 1).fit_from(&[Rows::new(&x, 1).unwrap()], centers).unwrap();
+        assert_eq!(model.centers.n_rows(), 3);
+    }
+
+    #[test]
+    fn empty_clusters_are_reseeded_or_kept() {
+        let x = blobs(1000, 4);
+        let rows = [Rows::new(&x, 2).unwrap()];
+        let far = Matrix::from_vec(4, 2, vec![0., 0., 10., 0., 0., 10., 1e6, 1e6]).unwrap();
+        let model = KMeans::new(4, 1).fit_from(&rows, far.clone()).unwrap();
+        assert!((model.inertia().unwrap() / 1000.0 - 0.18).abs() < 0.03);
+        assert!(model.warnings.contains(&Warning::EmptyClusters { reseeded: 1, empty: vec![] }));
+        let kept =
+            KMeans::new(4, 1).empty_cluster(EmptyCluster::Keep).fit_from(&rows, far).unwrap();
+        assert_eq!(kept.centers.row(3), [1e6, 1e6]);
+        assert!(kept.warnings.contains(&Warning::EmptyClusters { reseeded: 0, empty: vec![3] }));
+    }
+
+    #[test]
+    fn bad_input_is_named() {
+        let mut x = blobs(100, 4);
+        x[11] = f64::INFINITY;
+        let rows = [Rows::new(&x, 2).unwrap()];
+        match KMeans::new(3, 0).fit(&rows) {
+            Err(MsmError::NotFinite { trajectory: 0, frame: 5, feature: 1, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(KMeans::new(0, 0).fit(&rows).is_err());
+        assert!(KMeans::new(1, 0).fit::<f64>(&[]).is_err());
+        assert!(KMeans::new(1, 0).fit(&[Rows::new(&[] as &[f64], 2).unwrap()]).is_err());
+    }
+}

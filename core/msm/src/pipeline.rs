@@ -1,0 +1,538 @@
+//! The whole path: features → TICA → k-means microstates → reversible MSM → PCCA+ macrostates →
+//! transition matrix at the pair lag. METHOD 7.1 and 7.1b.
+//!
+//! Three lags, three names, all in frames: `tica_lag`, `msm_lag` (microstate model behind PCCA+),
+//! `pair_lag` (macrostate T that makes training pairs). Rules: PCCA+ sees the reversible T of the
+//! connected set with most frames; a microstate outside it (orphan) goes to the macrostate of the
+//! nearest active microstate centre; macrostates are numbered by falling number of frames, empty
+//! ones are dropped; T is row-normalised sliding counts, T_ii = 1 for a state never left from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::estimate::{ImpliedTimescales, implied_timescales, row_normalised};
+use crate::kmeans::{KMeans, KMeansModel, assign};
+use crate::validate::{ChapmanKolmogorov, chapman_kolmogorov, visited_by_one};
+use crate::{
+    CountMode, MarkovModel, Matrix, MsmError, PairSampler, Pcca, PccaModel, Real, ReversibleMle,
+    Rows, Scaling, Tica, TicaModel, Warning, count_transitions,
+};
+
+/// Settings of a build; the defaults are the paper's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MsmBuilder {
+    /// Lag of TICA in frames.
+    pub tica_lag: usize,
+    /// Lag of the microstate model in frames.
+    pub msm_lag: usize,
+    /// Lag of the macrostate transition matrix in frames.
+    pub pair_lag: usize,
+    /// k-means centres.
+    pub n_microstates: usize,
+    /// PCCA+ sets asked for.
+    pub n_macrostates: usize,
+    /// Fraction of the kinetic variance that TICA keeps.
+    pub var_cutoff: f64,
+    /// Scaling of the TICA projection.
+    pub scaling: Scaling,
+    /// Seed of the k-means start.
+    pub rng_seed: u64,
+    /// Limit of k-means iterations.
+    pub kmeans_iterations: usize,
+    /// Lags of the implied timescales in frames; `None` chooses 1, 2, 5, 10, … up to ten MSM lags
+    /// or a third of the longest trajectory.
+    pub timescale_lags: Option<Vec<usize>>,
+}
+
+/// A Markov model with its macrostates; immutable. Full numbering throughout: microstates are rows
+/// of `centers`, frames outside every state hold -1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Msm {
+    /// How it was built.
+    pub settings: MsmBuilder,
+    /// The projection.
+    pub tica: TicaModel,
+    /// Microstate centres in the projection (rows).
+    pub centers: Matrix,
+    /// k-means inertia.
+    pub inertia: f64,
+    /// Microstate of every frame, per trajectory.
+    pub micro_trajectories: Vec<Vec<i32>>,
+    /// Frames of each microstate.
+    pub micro_populations: Vec<u64>,
+    /// Reversible model of the active microstates at `msm_lag`.
+    pub micro: MarkovModel,
+    /// Memberships and diagnostics; columns in PCCA+'s own order, rows are active microstates.
+    pub pcca: PccaModel,
+    /// Macrostate of each microstate (orphans included); `None` only if it has no frames.
+    pub macro_of_micro: Vec<Option<usize>>,
+    /// Microstates outside the active set, given to their nearest active neighbour.
+    pub orphans: Vec<usize>,
+    /// Macrostate of every frame, per trajectory.
+    pub macro_trajectories: Vec<Vec<i32>>,
+    /// Frames of each macrostate, falling.
+    pub macro_populations: Vec<u64>,
+    /// Trajectories that visit each macrostate.
+    pub macro_visitors: Vec<usize>,
+    /// Sliding counts between macrostates at `pair_lag`.
+    pub macro_counts: Matrix,
+    /// Row-normalised macrostate counts at `pair_lag`: the paper's T.
+    pub macro_t: Matrix,
+    /// Reversible macrostate matrix at `msm_lag`: T_IJ = sum_{a in I, b in J} pi_a T_ab / pi_I.
+    pub macro_t_reversible: Matrix,
+    /// Stationary weight of each macrostate from the microstate model.
+    pub macro_pi: Vec<f64>,
+    /// Timescales of the microstate model over lags.
+    pub implied_timescales: Vec<ImpliedTimescales>,
+    /// Mean of T_ii of `macro_t`.
+    pub mean_self_transition: f64,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+struct Microstates {
+    kmeans: KMeansModel,
+    micro_trajectories: Vec<Vec<i32>>,
+    populations: Vec<u64>,
+    micro: MarkovModel,
+}
+
+impl MsmBuilder {
+    /// All three lags equal to `lag` frames; 100 microstates, 10 macrostates, 95 %.
+    pub fn new(lag: usize) -> Self {
+        Self {
+            tica_lag: lag,
+            msm_lag: lag,
+            pair_lag: lag,
+            n_microstates: 100,
+            n_macrostates: 10,
+            var_cutoff: 0.95,
+            scaling: Scaling::KineticMap,
+            rng_seed: 137,
+            kmeans_iterations: 100,
+            timescale_lags: None,
+        }
+    }
+
+    /// Builds a model of trajectories of features.
+    pub fn build<T: Real>(&self, trajectories: &[Rows<'_, T>]) -> Result<Msm, MsmError> {
+        self.check(trajectories)?;
+        let tica = Tica::new(self.tica_lag)
+            .scaling(self.scaling)
+            .var_cutoff(self.var_cutoff)
+            .fit(trajectories)?;
+        let mut warnings = tica.warnings.clone();
+        let projected: Vec<Vec<f64>> =
+            trajectories.iter().map(|rows| tica.transform(rows)).collect::<Result<_, _>>()?;
+        let projected: Vec<Rows<'_, f64>> =
+            projected.iter().map(|p| Rows::new(p, tica.n_kept)).collect::<Result<_, _>>()?;
+        let Microstates { kmeans, micro_trajectories, populations, micro } =
+            self.microstates(&projected)?;
+        drop(projected);
+        let n_micro = kmeans.centers.n_rows();
+        warnings.extend(kmeans.warnings.iter().filter(|w| !is_fewer(w)).cloned());
+        if n_micro < self.n_microstates {
+            warnings.push(Warning::FewerClusters { asked: self.n_microstates, got: n_micro });
+        }
+        warnings.extend(micro.warnings.iter().cloned());
+        let pcca = self.metastable_sets(&micro)?;
+        warnings.extend(pcca.warnings.iter().filter(|w| !is_fewer(w)).cloned());
+
+        let (macro_of_micro, orphans) = macrostates(&micro, &pcca, &kmeans.centers, &populations);
+        let n_macro = macro_of_micro.iter().flatten().max().map_or(0, |m| m + 1);
+        if n_macro < self.n_macrostates {
+            warnings.push(Warning::FewerMacrostates { asked: self.n_macrostates, got: n_macro });
+        }
+        let macro_trajectories = relabel(&micro_trajectories, &macro_of_micro);
+        let coarse =
+            count_transitions(&macro_trajectories, n_macro, self.pair_lag, CountMode::Sliding)?;
+        warnings.extend(coarse.warnings.iter().cloned().map(|w| match w {
+            Warning::SkippedTrajectories { lag, trajectories, .. } => {
+                Warning::SkippedTrajectories { what: "pair lag".into(), lag, trajectories }
+            }
+            other => other,
+        }));
+        let macro_t = row_normalised(&coarse.counts, true);
+        let mean_self_transition =
+            (0..n_macro).map(|i| macro_t[(i, i)]).sum::<f64>() / n_macro as f64;
+        let off_diagonal =
+            |m: &Matrix| (0..n_macro).any(|i| (0..n_macro).any(|j| i != j && m[(i, j)] > 0.0));
+        if !off_diagonal(&coarse.counts) {
+            warnings.push(Warning::NoTransitionsBetweenStates { lag: self.pair_lag });
+        }
+        if mean_self_transition < 0.5 {
+            warnings.push(Warning::NotMetastable { mean_self_transition });
+        }
+        warnings.extend(visited_by_one(&macro_trajectories, n_macro));
+        let (macro_t_reversible, macro_pi) = lump(&micro, &macro_of_micro, n_macro);
+        let lags = self.lags(micro_trajectories.iter().map(Vec::len).max().unwrap_or(0));
+        let n_timescales = self.n_macrostates.max(2);
+        let implied_timescales =
+            implied_timescales(&micro_trajectories, n_micro, &lags, n_timescales)?;
+        let macro_visitors = (0..n_macro)
+            .map(|s| macro_trajectories.iter().filter(|t| t.contains(&(s as i32))).count())
+            .collect();
+        Ok(Msm {
+            settings: self.clone(),
+            tica,
+            inertia: kmeans.inertia().unwrap_or(0.0),
+            centers: kmeans.centers,
+            micro_trajectories,
+            micro_populations: populations,
+            micro,
+            pcca,
+            macro_of_micro,
+            orphans,
+            macro_trajectories,
+            macro_populations: coarse.populations,
+            macro_visitors,
+            macro_counts: coarse.counts,
+            macro_t,
+            macro_t_reversible,
+            macro_pi,
+            implied_timescales,
+            mean_self_transition,
+            warnings,
+        })
+    }
+
+    fn check<T: Real>(&self, trajectories: &[Rows<'_, T>]) -> Result<(), MsmError> {
+        let longest = trajectories.iter().map(Rows::n_rows).max().unwrap_or(0);
+        for (what, lag) in
+            [("TICA lag", self.tica_lag), ("MSM lag", self.msm_lag), ("pair lag", self.pair_lag)]
+        {
+            if lag == 0 {
+                return Err(MsmError::InvalidLag { what, lag });
+            }
+            if longest > 0 && lag >= longest {
+                let n_trajectories = trajectories.len();
+                return Err(MsmError::TooShort { lag, longest, n_trajectories });
+            }
+        }
+        for (what, n) in
+            [("n_microstates", self.n_microstates), ("n_macrostates", self.n_macrostates)]
+        {
+            if n == 0 {
+                return Err(MsmError::Parameter {
+                    what,
+                    got: "0".into(),
+                    expected: "at least 1".into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Clusters, and their reversible model. So few frames that no microstate is ever seen again
+    /// would leave nothing to estimate: the number of centres is then halved until one is.
+    fn microstates(&self, projected: &[Rows<'_, f64>]) -> Result<Microstates, MsmError> {
+        let mut k = self.n_microstates;
+        loop {
+            let kmeans = KMeans::new(k, self.rng_seed)
+                .max_iterations(self.kmeans_iterations)
+                .fit(projected)?;
+            let micro_trajectories: Vec<Vec<i32>> =
+                projected.iter().map(|rows| kmeans.assign(rows)).collect::<Result<_, _>>()?;
+            let n = kmeans.centers.n_rows();
+            let counts =
+                count_transitions(&micro_trajectories, n, self.msm_lag, CountMode::Sliding)?;
+            match ReversibleMle::default().fit(&counts) {
+                Err(MsmError::NoTransitions { .. }) if n > 1 => k = n / 2,
+                model => {
+                    let populations = counts.populations;
+                    return Ok(Microstates {
+                        kmeans,
+                        micro_trajectories,
+                        populations,
+                        micro: model?,
+                    });
+                }
+            }
+        }
+    }
+
+    /// PCCA+ with as many sets as asked, or as many as the active states allow.
+    fn metastable_sets(&self, micro: &MarkovModel) -> Result<PccaModel, MsmError> {
+        let mut m = self.n_macrostates.min(micro.active.len());
+        loop {
+            match Pcca::new(m).fit(&micro.t, &micro.pi) {
+                Err(MsmError::Numerical { .. }) if m > 1 => m -= 1,
+                result => return result,
+            }
+        }
+    }
+
+    fn lags(&self, longest: usize) -> Vec<usize> {
+        if let Some(lags) = &self.timescale_lags {
+            return lags.clone();
+        }
+        let limit = (10 * self.msm_lag).min(longest / 3);
+        let mut lags: Vec<usize> = (0..12)
+            .flat_map(|decade| [1, 2, 5].map(|f| f * 10_usize.pow(decade)))
+            .filter(|&lag| lag <= limit)
+            .chain([self.msm_lag])
+            .collect();
+        lags.sort_unstable();
+        lags.dedup();
+        lags
+    }
+}
+
+fn is_fewer(w: &Warning) -> bool {
+    matches!(w, Warning::FewerMacrostates { .. } | Warning::FewerClusters { .. })
+}
+
+/// Macrostate of each microstate, numbered by falling number of frames, and the orphans.
+fn macrostates(
+    micro: &MarkovModel,
+    pcca: &PccaModel,
+    centers: &Matrix,
+    populations: &[u64],
+) -> (Vec<Option<usize>>, Vec<usize>) {
+    let n = centers.n_rows();
+    let mut set_of: Vec<Option<usize>> = vec![None; n];
+    let mut orphans = Vec::new();
+    for i in 0..n {
+        if let Some(row) = micro.row_of_state[i] {
+            set_of[i] = Some(pcca.assignments[row]);
+        } else if populations[i] > 0 {
+            let distance = |a: usize| -> f64 {
+                centers.row(i).iter().zip(centers.row(a)).map(|(x, y)| (x - y) * (x - y)).sum()
+            };
+            let nearest = (0..micro.active.len())
+                .min_by(|&a, &b| distance(micro.active[a]).total_cmp(&distance(micro.active[b])));
+            set_of[i] = nearest.map(|row| pcca.assignments[row]);
+            orphans.push(i);
+        }
+    }
+    let mut frames = vec![0u64; pcca.weights.len()];
+    for i in 0..n {
+        if let Some(s) = set_of[i] {
+            frames[s] += populations[i];
+        }
+    }
+    let mut order: Vec<usize> = (0..frames.len()).filter(|&s| frames[s] > 0).collect();
+    let lowest = |s: usize| set_of.iter().position(|o| *o == Some(s));
+    order.sort_by_key(|&s| (std::cmp::Reverse(frames[s]), lowest(s)));
+    let mut label = vec![None; frames.len()];
+    order.iter().enumerate().for_each(|(new, &old)| label[old] = Some(new));
+    (set_of.iter().map(|s| s.and_then(|s| label[s])).collect(), orphans)
+}
+
+fn relabel(trajectories: &[Vec<i32>], map: &[Option<usize>]) -> Vec<Vec<i32>> {
+    let one = |s: &i32| {
+        usize::try_from(*s).ok().and_then(|s| map[s]).map_or(crate::NO_STATE, |m| m as i32)
+    };
+    trajectories.iter().map(|t| t.iter().map(one).collect()).collect()
+}
+
+/// T_IJ = sum pi_a T_ab / pi_I over active microstates; rows without weight stay put.
+fn lump(micro: &MarkovModel, map: &[Option<usize>], n_macro: usize) -> (Matrix, Vec<f64>) {
+    let mut t = Matrix::zeros(n_macro, n_macro);
+    let mut pi = vec![0.0; n_macro];
+    for (a, &i) in micro.active.iter().enumerate() {
+        let Some(from) = map[i] else { continue };
+        pi[from] += micro.pi[a];
+        for (b, &j) in micro.active.iter().enumerate() {
+            if let Some(to) = map[j] {
+                t[(from, to)] += micro.pi[a] * micro.t[(a, b)];
+            }
+        }
+    }
+    (row_normalised(&t, true), pi)
+}
+
+impl Msm {
+    /// Microstate and macrostate of each frame of new features (-1: none).
+    pub fn assign<T: Real>(&self, rows: &Rows<'_, T>) -> Result<(Vec<i32>, Vec<i32>), MsmError> {
+        crate::rows::check_finite(rows, 0, 0, rows.n_rows())?;
+        let projected = self.tica.transform(rows)?;
+        let micro = assign(&self.centers, &Rows::new(&projected, self.tica.n_kept)?)?;
+        let coarse = relabel(std::slice::from_ref(&micro), &self.macro_of_micro).remove(0);
+        Ok((micro, coarse))
+    }
+
+    /// Number of (non-empty) macrostates.
+    pub fn n_macrostates(&self) -> usize {
+        self.macro_t.n_rows()
+    }
+
+    /// Eigenvalues on both sides of the cut between kept and dropped processes.
+    pub fn spectral_gap(&self) -> Option<(f64, f64)> {
+        Some((*self.pcca.eigenvalues.last()?, self.pcca.next_eigenvalue?))
+    }
+
+    /// Training pairs by macrostates and `macro_t`: the paper's rule.
+    pub fn pair_sampler(&self, rng_seed: u64) -> Result<PairSampler, MsmError> {
+        PairSampler::new(&self.macro_trajectories, &self.macro_t, rng_seed)
+    }
+
+    /// Training pairs by microstates, with row-normalised microstate counts at the pair lag.
+    pub fn micro_pair_sampler(&self, rng_seed: u64) -> Result<PairSampler, MsmError> {
+        let n = self.centers.n_rows();
+        let c = count_transitions(
+            &self.micro_trajectories,
+            n,
+            self.settings.pair_lag,
+            CountMode::Sliding,
+        )?;
+        PairSampler::new(&self.micro_trajectories, &row_normalised(&c.counts, true), rng_seed)
+    }
+
+    /// Training pairs for data that is not in equilibrium: reversible macrostate T, frames weighted
+    /// by pi_a/n_a. METHOD 7.1b.
+    pub fn reweighted_pair_sampler(&self, rng_seed: u64) -> Result<PairSampler, MsmError> {
+        let pi: Vec<f64> =
+            (0..self.centers.n_rows()).map(|i| self.micro.stationary_of(i)).collect();
+        PairSampler::weighted(
+            &self.micro_trajectories,
+            &self.macro_of_micro,
+            &pi,
+            &self.macro_t_reversible,
+            rng_seed,
+        )
+    }
+
+    /// Chapman-Kolmogorov test of the microstate model on the macrostates.
+    pub fn chapman_kolmogorov(
+        &self,
+        multiples: &[usize],
+    ) -> Result<Vec<ChapmanKolmogorov>, MsmError> {
+        let mut chi = Matrix::zeros(self.micro.active.len(), self.n_macrostates());
+        for (row, &i) in self.micro.active.iter().enumerate() {
+            if let Some(s) = self.macro_of_micro[i] {
+                chi[(row, s)] = 1.0;
+            }
+        }
+        chapman_kolmogorov(&self.micro_trajectories, &self.micro, &chi, multiples)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::Noise;
+
+    /// A particle hopping between three wells, seen through four features.
+    fn wells(n: usize, seed: u64) -> Vec<f64> {
+        let mut noise = Noise::new(seed);
+        let mut well = seed as usize % 3;
+        (0..n)
+            .flat_map(|_| {
+                if noise.uniform() < 0.01 {
+                    well = [1, [0, 2][noise.below(2)], 1][well];
+                }
+                let x = [-4.0, 0.0, 5.0][well] + 0.4 * noise.normal();
+                let y = noise.normal();
+                [x + 0.1 * y, y, 0.3 * x + noise.normal(), 7.0]
+            })
+            .collect()
+    }
+
+    fn build(settings: &MsmBuilder, data: &[Vec<f64>]) -> Result<Msm, MsmError> {
+        let rows: Vec<Rows<'_, f64>> = data.iter().map(|d| Rows::new(d, 4).unwrap()).collect();
+        settings.build(&rows)
+    }
+
+    fn settings() -> MsmBuilder {
+        MsmBuilder { n_microstates: 30, n_macrostates: 3, ..MsmBuilder::new(2) }
+    }
+
+    #[test]
+    fn three_wells_are_three_macrostates() {
+        let data: Vec<Vec<f64>> = (0..4).map(|s| wells(4000, s)).collect();
+        let msm = build(&settings(), &data).unwrap();
+        assert_eq!(msm.n_macrostates(), 3);
+        assert!(msm.macro_populations.windows(2).all(|w| w[0] >= w[1]));
+        assert!(msm.mean_self_transition > 0.95);
+        for (t, d) in msm.macro_trajectories.iter().zip(&data) {
+            for (s, row) in t.iter().zip(d.chunks(4)) {
+                // the middle well has most frames
+                let well = if row[0] < -2.0 { 1 } else { i32::from(row[0] > 2.5) * 2 };
+                let same = *s == 0 && well == 0 || *s != 0 && well != 0;
+                assert!(same, "{s} {row:?}");
+            }
+        }
+        let rows = Rows::new(&data[0], 4).unwrap();
+        let (micro, coarse) = msm.assign(&rows).unwrap();
+        assert_eq!(micro, msm.micro_trajectories[0]);
+        assert_eq!(coarse, msm.macro_trajectories[0]);
+        for (a, b) in msm.macro_t.as_slice().iter().zip(msm.macro_t_reversible.as_slice()) {
+            assert!((a - b).abs() < 0.02, "{a} {b}");
+        }
+        let ck = msm.chapman_kolmogorov(&[1, 2, 5]).unwrap();
+        assert!(ck.iter().all(|c| c.max_deviation() < 0.03));
+        for sampler in [
+            msm.pair_sampler(3).unwrap(),
+            msm.micro_pair_sampler(3).unwrap(),
+            msm.reweighted_pair_sampler(3).unwrap(),
+        ] {
+            let (a, b) = sampler.draw(11);
+            assert!(a.0 < 4 && a.1 < 4000 && b.0 < 4 && b.1 < 4000);
+        }
+    }
+
+    #[test]
+    fn order_of_trajectories_and_threads_do_not_matter() {
+        let data: Vec<Vec<f64>> = (0..3).map(|s| wells(3000, s)).collect();
+        let pool = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+        let a = pool(1).install(|| build(&settings(), &data).unwrap());
+        let b = pool(4).install(|| build(&settings(), &data).unwrap());
+        assert_eq!(a, b);
+        let turned = [data[2].clone(), data[0].clone(), data[1].clone()];
+        let c = build(&settings(), &turned).unwrap();
+        for (x, y) in a.tica.eigenvalues.iter().zip(&c.tica.eigenvalues) {
+            assert!((x - y).abs() < 1e-12);
+        }
+        // k-means starts from other frames; macrostates are the same wells
+        assert_eq!(a.macro_trajectories[0], c.macro_trajectories[1]);
+    }
+
+    #[test]
+    fn short_and_poor_data_is_reported_never_fatal() {
+        // 40 frames, 100 microstates, 10 macrostates
+        let data = [wells(40, 1), wells(1, 2), vec![]];
+        let msm = build(&MsmBuilder::new(2), &data).unwrap();
+        assert!(msm.centers.n_rows() <= 41);
+        assert!(msm.n_macrostates() < 10);
+        let has = |f: fn(&Warning) -> bool| msm.warnings.iter().any(f);
+        assert!(has(|w| matches!(w, Warning::FewerClusters { asked: 100, .. })));
+        assert!(has(|w| matches!(w, Warning::FewerMacrostates { asked: 10, .. })));
+        assert!(has(|w| matches!(w, Warning::SkippedTrajectories { .. })));
+        assert!(has(|w| matches!(w, Warning::StatesOutsideActiveSet { .. })));
+        assert!(!msm.orphans.is_empty());
+        // every frame has a macrostate, orphans too
+        assert!(msm.macro_trajectories.iter().flatten().all(|s| *s >= 0));
+        assert!(crate::estimate::check_stochastic(&msm.macro_t).is_ok());
+        assert!(msm.pair_sampler(1).is_ok());
+    }
+
+    #[test]
+    fn bad_input_is_a_typed_error() {
+        let mut data = vec![wells(100, 1), wells(50, 2)];
+        for (tica, msm, pair) in [(100, 2, 2), (2, 100, 2), (2, 2, 100)] {
+            let s = MsmBuilder { tica_lag: tica, msm_lag: msm, pair_lag: pair, ..settings() };
+            assert_eq!(
+                build(&s, &data).unwrap_err(),
+                MsmError::TooShort { lag: 100, longest: 100, n_trajectories: 2 }
+            );
+        }
+        assert!(build(&MsmBuilder::new(0), &data).is_err());
+        assert!(build(&MsmBuilder { n_macrostates: 0, ..settings() }, &data).is_err());
+        data[1][4 * 3 + 2] = f64::NAN;
+        assert!(matches!(
+            build(&settings(), &data).unwrap_err(),
+            MsmError::NotFinite { trajectory: 1, frame: 3, feature: 2, .. }
+        ));
+        let still = vec![vec![1.0; 400]];
+        assert!(matches!(build(&settings(), &still).unwrap_err(), MsmError::NoVariance { .. }));
+        assert!(build(&settings(), &[]).is_err());
+    }
+
+    #[test]
+    fn one_macrostate_is_legal_and_flagged() {
+        let data = [wells(300, 1)];
+        let msm = build(&MsmBuilder { n_macrostates: 1, ..settings() }, &data).unwrap();
+        assert_eq!(msm.macro_t, Matrix::identity(1));
+        assert!(msm.warnings.contains(&Warning::NoTransitionsBetweenStates { lag: 2 }));
+    }
+}
