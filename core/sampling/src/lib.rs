@@ -1,1 +1,14 @@
-//! Jump, tree and hybrid sampling; acceptance checks; seeds.
+//! What to ask of a surrogate (jump, tree), what to accept of its answers, and the null proposer it
+//! must beat. No trajectories, no Markov models: a score for novelty is handed in by callers.
+
+mod acceptance;
+mod domain;
+mod error;
+mod library;
+mod tree;
+
+pub use acceptance::{REASONS, Reason, Verdict, judge, judge_atoms};
+pub use domain::{Difference, RequestedDomain, differences};
+pub use error::SamplingError;
+pub use library::ResidueLibrary;
+pub use tree::{Node, TreeSpec, grow};
