@@ -3,9 +3,9 @@
 
 use marsfm_geometry::Topology;
 
-use crate::cell::{Cell, Group, make_whole};
 use crate::featurizer::{check_positions, check_row};
-use crate::torsion_list::{atom, residue_name};
+use crate::torsion_list::residue_name;
+use crate::whole::{Group, cell_of, make_whole};
 use crate::{FeatureError, Featurizer};
 
 /// Which atoms stand for a residue.
@@ -37,20 +37,11 @@ impl PairDistances {
         scheme: PairScheme,
         min_separation: usize,
     ) -> Result<Self, FeatureError> {
-        let (mut groups, mut labels) = (Vec::new(), Vec::new());
-        for (residue, r) in topology.residues.iter().enumerate() {
-            let Some(anchor) = atom(topology, residue, "CA") else { continue };
-            // Calcium ions are called CA too: a residue needs its N and C.
-            if atom(topology, residue, "N").is_none() || atom(topology, residue, "C").is_none() {
-                continue;
-            }
-            let heavy = |&a: &usize| a != anchor && is_heavy(topology, a);
-            let atoms = match scheme {
-                PairScheme::Ca => Vec::new(),
-                PairScheme::ClosestHeavy => r.atoms.clone().filter(heavy).collect(),
-            };
-            groups.push(Group { anchor, atoms });
-            labels.push(residue_name(topology, residue));
+        let residues = backbone_groups(topology);
+        let labels = residues.iter().map(|(r, _)| residue_name(topology, *r)).collect();
+        let mut groups: Vec<Group> = residues.into_iter().map(|(_, g)| g).collect();
+        if scheme == PairScheme::Ca {
+            groups.iter_mut().for_each(|g| g.atoms.clear());
         }
         let apart = min_separation.max(1);
         let n = groups.len();
@@ -110,7 +101,7 @@ impl Featurizer for PairDistances {
     ) -> Result<(), FeatureError> {
         check_row(self.n_features(), out)?;
         check_positions(self.n_atoms, positions_nm, self.groups.iter().flat_map(members))?;
-        let cell = cell_nm.map(Cell::new).transpose()?;
+        let cell = cell_of(cell_nm)?;
         let whole = make_whole(positions_nm, cell.as_ref(), &self.groups);
         for (place, &(i, j)) in out.iter_mut().zip(&self.pairs) {
             let d = self.distance(&whole, i, j);
@@ -120,8 +111,20 @@ impl Featurizer for PairDistances {
     }
 }
 
+/// Every residue with N, CA and C (a calcium ion is called CA too): its index and its heavy
+/// atoms, the Cα as anchor.
+pub(crate) fn backbone_groups(topology: &Topology) -> Vec<(usize, Group)> {
+    let group = |(residue, r): (usize, &marsfm_geometry::Residue)| {
+        let find = |name: &str| r.atoms.clone().find(|&a| topology.atoms[a].name == name);
+        let (anchor, _, _) = (find("CA")?, find("N")?, find("C")?);
+        let heavy = |&a: &usize| a != anchor && is_heavy(topology, a);
+        Some((residue, Group { anchor, atoms: r.atoms.clone().filter(heavy).collect() }))
+    };
+    topology.residues.iter().enumerate().filter_map(group).collect()
+}
+
 /// Not hydrogen, by element or, where the file tells none, by name.
-pub(crate) fn is_heavy(topology: &Topology, a: usize) -> bool {
+fn is_heavy(topology: &Topology, a: usize) -> bool {
     let atom = &topology.atoms[a];
     if atom.element.is_empty() {
         !atom.name.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(['H', 'D'])
@@ -130,7 +133,7 @@ pub(crate) fn is_heavy(topology: &Topology, a: usize) -> bool {
     }
 }
 
-fn members(group: &Group) -> impl Iterator<Item = usize> + '_ {
+pub(crate) fn members(group: &Group) -> impl Iterator<Item = usize> + '_ {
     std::iter::once(group.anchor).chain(group.atoms.iter().copied())
 }
 

@@ -1,13 +1,11 @@
-//! Which torsions a topology has, by MDTraj's definitions: four atom indices each.
-//!
-//! phi(i): C(i-1) N CA C · psi(i): N CA C N(i+1) · omega(i): CA C N(i+1) CA(i+1) ·
-//! chi1: N CA CB {CG, CG1, SG, OG, OG1} · chi2: CA CB {CG, CG1} … · up to chi5: CD NE CZ NH1.
-//! Residues i and i+1 are neighbours if they follow each other in one chain and, when positions
-//! are given, C(i) and N(i+1) are closer than 0.2 nm. Column order: METHOD section 7.3.
+//! Which torsions a topology has, by MDTraj's definitions, and their column order (METHOD
+//! section 7.3). Residues are neighbours if they follow each other in one chain and, when
+//! positions are given, C(i) and N(i+1) are closer than 0.2 nm.
 
-use marsfm_geometry::Topology;
+use marsfm_geometry::observables::{Dihedral, DihedralKind, dihedrals};
+use marsfm_geometry::{Cell, Topology};
 
-use crate::cell::{Cell, difference, norm};
+use crate::whole::{difference, norm};
 
 /// C–N distance below which two residues are bonded, nm.
 const PEPTIDE_BOND_NM: f64 = 0.2;
@@ -57,34 +55,27 @@ impl TorsionKind {
         }
     }
 
-    /// Atom quadruples of a side-chain torsion, the first that the residue has wins.
-    fn chi_names(self) -> &'static [[&'static str; 4]] {
+    /// The same in the words of the geometry room.
+    fn dihedral(self) -> DihedralKind {
         match self {
-            Self::Phi | Self::Psi | Self::Omega => &[],
-            Self::Chi1 => &[
-                ["N", "CA", "CB", "CG"],
-                ["N", "CA", "CB", "CG1"],
-                ["N", "CA", "CB", "SG"],
-                ["N", "CA", "CB", "OG"],
-                ["N", "CA", "CB", "OG1"],
-            ],
-            Self::Chi2 => &[
-                ["CA", "CB", "CG", "CD"],
-                ["CA", "CB", "CG", "CD1"],
-                ["CA", "CB", "CG1", "CD1"],
-                ["CA", "CB", "CG1", "CD"],
-                ["CA", "CB", "CG", "OD1"],
-                ["CA", "CB", "CG", "ND1"],
-                ["CA", "CB", "CG", "SD"],
-            ],
-            Self::Chi3 => &[
-                ["CB", "CG", "CD", "NE"],
-                ["CB", "CG", "CD", "CE"],
-                ["CB", "CG", "CD", "OE1"],
-                ["CB", "CG", "SD", "CE"],
-            ],
-            Self::Chi4 => &[["CG", "CD", "NE", "CZ"], ["CG", "CD", "CE", "NZ"]],
-            Self::Chi5 => &[["CD", "NE", "CZ", "NH1"]],
+            Self::Phi => DihedralKind::Phi,
+            Self::Psi => DihedralKind::Psi,
+            Self::Omega => DihedralKind::Omega,
+            Self::Chi1 => DihedralKind::Chi(1),
+            Self::Chi2 => DihedralKind::Chi(2),
+            Self::Chi3 => DihedralKind::Chi(3),
+            Self::Chi4 => DihedralKind::Chi(4),
+            Self::Chi5 => DihedralKind::Chi(5),
+        }
+    }
+
+    /// Which of the four atoms are C and N of a peptide bond.
+    fn peptide_bond(self) -> Option<(usize, usize)> {
+        match self {
+            Self::Phi => Some((0, 1)),
+            Self::Psi => Some((2, 3)),
+            Self::Omega => Some((1, 2)),
+            _ => None,
         }
     }
 }
@@ -115,38 +106,24 @@ pub(crate) fn residue_name(topology: &Topology, residue: usize) -> String {
     if several { format!("{} {plain}", r.chain) } else { plain }
 }
 
-/// Torsions of one kind in residue order. `reference` (nm, with its cell) tells which residues
+/// Torsions of one kind in residue order. `reference` (nm, one position per
+/// atom, with its cell) tells which residues
 /// are bonded; without it, neighbours in the file with the same chain identifier are.
 pub fn torsions_of_kind(
     topology: &Topology,
     kind: TorsionKind,
     reference: Option<(&[[f32; 3]], Option<&Cell>)>,
 ) -> Vec<Torsion> {
-    let quadruple = |residue: usize| -> Option<[usize; 4]> {
-        let own = |name: &str| atom(topology, residue, name);
-        let before = |name: &str| atom(topology, residue.checked_sub(1)?, name);
-        let after = |name: &str| atom(topology, residue + 1, name);
-        match kind {
-            TorsionKind::Phi => {
-                let linked = residue > 0 && bonded(topology, residue - 1, reference);
-                linked.then_some(())?;
-                Some([before("C")?, own("N")?, own("CA")?, own("C")?])
-            }
-            TorsionKind::Psi => {
-                bonded(topology, residue, reference).then_some(())?;
-                Some([own("N")?, own("CA")?, own("C")?, after("N")?])
-            }
-            TorsionKind::Omega => {
-                bonded(topology, residue, reference).then_some(())?;
-                Some([own("CA")?, own("C")?, after("N")?, after("CA")?])
-            }
-            _ => kind.chi_names().iter().find_map(|names| {
-                Some([own(names[0])?, own(names[1])?, own(names[2])?, own(names[3])?])
-            }),
+    let bonded = |d: &Dihedral| match (kind.peptide_bond(), reference) {
+        (Some((c, n)), Some((positions, cell))) => {
+            norm(difference(positions, d.atoms[c], d.atoms[n], cell)) < PEPTIDE_BOND_NM
         }
+        _ => true,
     };
-    (0..topology.residues.len())
-        .filter_map(|residue| quadruple(residue).map(|atoms| Torsion { kind, residue, atoms }))
+    dihedrals(topology, None, kind.dihedral())
+        .into_iter()
+        .filter(bonded)
+        .map(|d| Torsion { kind, residue: d.residue, atoms: d.atoms })
         .collect()
 }
 
@@ -168,34 +145,6 @@ pub fn backbone_and_sidechain(
         out.extend(torsions_of_kind(topology, kind, reference));
     }
     out
-}
-
-/// The atom `name` of `residue`.
-pub(crate) fn atom(topology: &Topology, residue: usize, name: &str) -> Option<usize> {
-    let range = topology.residues.get(residue)?.atoms.clone();
-    range.into_iter().find(|&a| topology.atoms[a].name == name)
-}
-
-/// True if `residue` is bonded to the next one.
-fn bonded(
-    topology: &Topology,
-    residue: usize,
-    reference: Option<(&[[f32; 3]], Option<&Cell>)>,
-) -> bool {
-    let Some(next) = topology.residues.get(residue + 1) else { return false };
-    if next.chain != topology.residues[residue].chain {
-        return false;
-    }
-    let (Some(c), Some(n)) = (atom(topology, residue, "C"), atom(topology, residue + 1, "N"))
-    else {
-        return false;
-    };
-    match reference {
-        Some((positions, cell)) if c.max(n) < positions.len() => {
-            norm(difference(positions, c, n, cell)) < PEPTIDE_BOND_NM
-        }
-        _ => true,
-    }
 }
 
 #[cfg(test)]

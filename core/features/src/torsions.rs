@@ -7,9 +7,9 @@
 use marsfm_geometry::Topology;
 use marsfm_trajectory::Frame;
 
-use crate::cell::{Cell, cross, difference, dot, norm};
 use crate::featurizer::{check_positions, check_row};
 use crate::torsion_list::{Torsion, backbone_and_sidechain};
+use crate::whole::{cell_of, cross, difference, dot, norm};
 use crate::{FeatureError, Featurizer};
 
 /// cos/sin of a list of torsions, two columns each.
@@ -29,7 +29,7 @@ impl TorsionFeatures {
             None => backbone_and_sidechain(topology, None),
             Some(frame) => {
                 check_positions(topology.len(), &frame.positions_nm, [])?;
-                let cell = frame.cell_nm.as_ref().map(Cell::new).transpose()?;
+                let cell = cell_of(frame.cell_nm.as_ref())?;
                 backbone_and_sidechain(topology, Some((&frame.positions_nm, cell.as_ref())))
             }
         };
@@ -92,7 +92,7 @@ impl TorsionFeatures {
     ) -> Result<(), FeatureError> {
         let used = self.torsions.iter().flat_map(|t| t.atoms);
         check_positions(self.n_atoms, positions_nm, used)?;
-        let cell = cell_nm.map(Cell::new).transpose()?;
+        let cell = cell_of(cell_nm)?;
         for (i, torsion) in self.torsions.iter().enumerate() {
             let [p0, p1, p2, p3] = torsion.atoms;
             let b1 = difference(positions_nm, p1, p0, cell.as_ref());

@@ -1,9 +1,11 @@
-//! Torsion lists and angles against MDTraj's, stored in the shared fixtures (radians, 1e-5,
-//! circular; atom indices exact).
+//! Torsion lists and angles, Rg and secondary-structure fractions against MDTraj's, stored in the
+//! shared fixtures (radians, 1e-5, circular; atom indices exact; Rg 1e-5 nm).
 
 use std::path::Path;
 
-use marsfm_features::{Featurizer, TorsionFeatures, TorsionKind, torsions_of_kind};
+use marsfm_features::{
+    Featurizer, RgSecondaryStructure, TorsionFeatures, TorsionKind, torsions_of_kind,
+};
 use marsfm_geometry::Topology;
 use safetensors::SafeTensors;
 
@@ -67,4 +69,38 @@ fn lists_and_angles_equal_mdtraj() {
         }
     }
     assert!(compared > 15_000, "{compared}");
+}
+
+#[test]
+fn rg_and_fractions_equal_mdtraj_in_and_out_of_a_box() {
+    let Some(shared) = marsfm_test_support::shared_or_skip("features Rg and DSSP") else { return };
+    let dir = shared.join("fixtures/observables");
+    for name in ["ubiquitin", "1npc"] {
+        let top = read_pdb(&dir.join(format!("{name}.pdb")));
+        let bytes = std::fs::read(dir.join(format!("{name}.safetensors"))).unwrap();
+        let st = SafeTensors::deserialize(&bytes).unwrap();
+        let xyz = numbers::<4, f32>(&st, "xyz", f32::from_le_bytes);
+        let column = |n: &str| numbers::<8, f64>(&st, n, f64::from_le_bytes);
+        let (rg, helix, strand) =
+            (column("rg_heavy_equal_mass"), column("helix_fraction"), column("strand_fraction"));
+        let features = RgSecondaryStructure::new(&top).unwrap();
+        // A box too small for the protein cuts it into pieces.
+        let cell = [[3.5, 0.0, 0.0], [1.1, 3.4, 0.0], [-0.9, 1.2, 3.3]];
+        let mut row = [0.0; 3];
+        for (f, frame) in xyz.as_chunks::<3>().0.chunks(top.len()).enumerate() {
+            features.compute(frame, None, &mut row).unwrap();
+            assert!((row[0] - rg[f]).abs() < 1e-5, "{name} {f}: {row:?} {}", rg[f]);
+            assert!((row[1] - helix[f]).abs() < 1e-12, "{name} {f}: {row:?} {}", helix[f]);
+            assert!((row[2] - strand[f]).abs() < 1e-12, "{name} {f}: {row:?} {}", strand[f]);
+            let cut: Vec<[f32; 3]> = frame
+                .iter()
+                .enumerate()
+                .map(|(i, p)| [0, 1, 2].map(|k| p[k] + (i % 3) as f32 * cell[i % 2][k]))
+                .collect();
+            let whole = row;
+            features.compute(&cut, Some(&cell), &mut row).unwrap();
+            assert!((row[0] - whole[0]).abs() < 1e-5, "{name} {f}: {row:?} {whole:?}");
+            assert_eq!(row[1..], whole[1..], "{name} {f}");
+        }
+    }
 }
