@@ -1,1 +1,25 @@
 //! Finds, checks, loads and adapts plugins.
+//!
+//! [`Host`] looks for plugins at fixed places, decides *before* opening one whether it may be
+//! loaded, opens it once, shakes hands through the Rust or the C door, and offers what it can do
+//! as the traits of the other rooms: [`FrameSource`](marsfm_trajectory::FrameSource),
+//! [`FrameSink`](marsfm_trajectory::FrameSink) and [`Featurizer`](marsfm_features::Featurizer).
+//! Nothing behind those traits can tell the doors apart.
+//!
+//! Whatever is refused is listed with its reason in [`Host::report`].
+
+mod error;
+mod featurizer;
+mod find;
+mod host;
+mod plugin;
+mod rows;
+mod source;
+mod status;
+mod trust;
+
+pub use error::HostError;
+pub use host::Host;
+pub use plugin::{Door, FormatInfo};
+pub use rows::TopologyFile;
+pub use status::PluginStatus;
