@@ -78,6 +78,9 @@ impl Scale {
             .map(|m| m * power)
             .find(|s| *s >= raw * 0.999)
             .unwrap_or(10.0 * power);
+        // A full turn in degrees is divided into quarters.
+        let turn = (self.hi - self.lo - 360.0).abs() < 1e-6;
+        let step = if turn { 90.0 } else { step };
         let first = (self.lo / step - 1e-9).ceil() as i64;
         let last = (self.hi / step + 1e-9).floor() as i64;
         (first..=last)
@@ -90,10 +93,8 @@ impl Scale {
     fn log_ticks(&self) -> Vec<(f64, String)> {
         let (first, last) = (self.lo.log10().floor() as i32, self.hi.log10().ceil() as i32);
         let decades = last - first;
-        let factors: &[f64] = match decades {
-            ..=2 => &[1.0, 2.0, 5.0],
-            _ => &[1.0],
-        };
+        let factors: &[f64] =
+            if (self.hi / self.lo).log10() < 2.6 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let stride = (decades / 8 + 1).max(1);
         let mut out = Vec::new();
         for exponent in (first..=last).step_by(stride as usize) {
@@ -117,7 +118,25 @@ fn tick_label(v: f64, step: f64) -> String {
     while decimals < 6 && ((step * 10_f64.powi(decimals)).fract() - 0.5).abs() < 0.4999 {
         decimals += 1;
     }
-    minus(&format!("{:.*}", decimals as usize, if v == 0.0 { 0.0 } else { v }))
+    grouped(&minus(&format!("{:.*}", decimals as usize, if v == 0.0 { 0.0 } else { v })))
+}
+
+/// Thin spaces between groups of three digits from 10 000 on.
+fn grouped(s: &str) -> String {
+    let whole = s.find('.').unwrap_or(s.len());
+    let digits = s[..whole].chars().filter(char::is_ascii_digit).count();
+    if digits < 5 {
+        return s.into();
+    }
+    let sign = s[..whole].chars().count() - digits;
+    let mut out = String::new();
+    for (i, c) in s[..whole].chars().enumerate() {
+        if i > sign && (digits + sign - i).is_multiple_of(3) {
+            out.push('\u{2009}');
+        }
+        out.push(c);
+    }
+    out + &s[whole..]
 }
 
 fn log_label(v: f64, exponent: i32, factor: f64) -> String {
@@ -241,6 +260,8 @@ mod tests {
         assert_eq!(labels(0.0, 1.0), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(-3.2, 3.2), ["\u{2212}2", "0", "2"]);
         assert_eq!(labels(0.0, 0.5), ["0.0", "0.1", "0.2", "0.3", "0.4", "0.5"]);
+        assert_eq!(labels(-180.0, 180.0), ["\u{2212}180", "\u{2212}90", "0", "90", "180"]);
+        assert_eq!(labels(-2e4, 2e4)[0], "\u{2212}20\u{2009}000");
         assert_eq!(labels(0.0, 12.5), ["0.0", "2.5", "5.0", "7.5", "10.0", "12.5"]);
     }
 

@@ -31,9 +31,9 @@ pub struct BarChart {
 }
 
 impl BarChart {
-    /// The picture, 640 pixels wide.
+    /// The picture, 540 pixels wide.
     pub fn svg(&self) -> String {
-        let (width, inner) = (640.0, 640.0 - 68.0 - 18.0);
+        let (width, inner) = (540.0, 540.0 - 68.0 - 18.0);
         let entries: Vec<LegendEntry> = self
             .series
             .iter()

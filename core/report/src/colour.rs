@@ -1,5 +1,5 @@
 //! Colours that people with colour-vision deficiencies can tell apart: series after Okabe and
-//! Ito, maps after viridis and a single-hue blue.
+//! Ito, maps ordered by lightness.
 
 /// Series colours on light paper; the page restates them for dark screens by class `s0` … `s6`.
 pub(crate) const SERIES: [&str; 7] =
@@ -20,17 +20,17 @@ pub(crate) fn fill(i: usize) -> String {
     format!("class=\"f{i}\" fill=\"{}\"", SERIES[i])
 }
 
-/// Nine points of viridis, dark to light.
-const VIRIDIS: [[f64; 3]; 9] = [
-    [68., 1., 84.],
-    [71., 44., 122.],
-    [59., 81., 139.],
-    [44., 113., 142.],
-    [33., 144., 141.],
-    [39., 173., 129.],
-    [92., 200., 99.],
-    [170., 220., 50.],
-    [253., 231., 37.],
+/// From deep blue (low) to pale yellow (high), after ColorBrewer's YlGnBu: lightness alone
+/// orders it.
+const DEPTHS: [[f64; 3]; 8] = [
+    [15., 24., 80.],
+    [35., 55., 145.],
+    [33., 100., 172.],
+    [34., 148., 192.],
+    [73., 182., 190.],
+    [130., 204., 182.],
+    [196., 231., 184.],
+    [244., 248., 208.],
 ];
 
 /// Blues from nearly white to dark.
@@ -43,9 +43,9 @@ const BLUES: [[f64; 3]; 6] = [
     [8., 48., 107.],
 ];
 
-/// A colour of viridis at `t` in [0, 1].
-pub(crate) fn viridis(t: f64) -> String {
-    hex(ramp(&VIRIDIS, t))
+/// The colour of a free energy at `t` in [0, 1].
+pub(crate) fn depths(t: f64) -> String {
+    hex(ramp(&DEPTHS, t))
 }
 
 /// A blue at `t` in [0, 1], and black or white, whichever reads better on it.
@@ -77,10 +77,10 @@ mod tests {
 
     #[test]
     fn ramps_end_at_their_ends() {
-        assert_eq!(viridis(-1.0), "#440154");
-        assert_eq!(viridis(2.0), "#fde725");
+        assert_eq!(depths(-1.0), "#0f1850");
+        assert_eq!(depths(2.0), "#f4f8d0");
         assert_eq!(blues(0.0).1, "#10202e");
         assert_eq!(blues(1.0).1, "#ffffff");
-        assert_eq!(viridis(f64::NAN).len(), 7);
+        assert_eq!(depths(f64::NAN).len(), 7);
     }
 }

@@ -48,9 +48,9 @@ pub struct LinePlot {
 }
 
 impl LinePlot {
-    /// The picture, 640 × 380 pixels plus legend.
+    /// The picture, 540 pixels wide.
     pub fn svg(&self) -> String {
-        let width = 640.0;
+        let width = 540.0;
         let entries: Vec<LegendEntry> = self
             .series
             .iter()
@@ -63,7 +63,7 @@ impl LinePlot {
         let legend_height =
             if entries.is_empty() { 0.0 } else { legend_height(inner, &entries) + 4.0 };
         let marks = if self.marks.is_empty() { 0.0 } else { 16.0 };
-        let area = Area { x: 68.0, y: top + legend_height + marks, w: inner, h: 300.0 };
+        let area = Area { x: 68.0, y: top + legend_height + marks, w: inner, h: 280.0 };
         let mut svg = Svg::new(width, area.y + area.h + 48.0, &self.describe());
         if !self.title.is_empty() {
             let style = TextStyle::TITLE.anchored(Anchor::Start);

@@ -34,15 +34,18 @@ pub struct StateNetwork {
     pub title: String,
     /// The states.
     pub states: Vec<State>,
-    /// The flows; those from a state to itself and those below 1 % of the largest are not drawn.
+    /// The flows; the 3 strongest per state on average are drawn
+    /// and those that keep the picture connected, never those from a state to itself.
     pub fluxes: Vec<Flux>,
 }
 
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 460.0;
+const WIDTH: f64 = 540.0;
+const HEIGHT: f64 = 440.0;
+/// Least distance between circles, room for an arrow.
+const GAP: f64 = 52.0;
 
 impl StateNetwork {
-    /// The picture, 640 × 480 pixels.
+    /// The picture, 540 pixels wide.
     pub fn svg(&self) -> String {
         let top = if self.title.is_empty() { 0.0 } else { 28.0 };
         let label = format!("{}: network of {} states", self.title, self.states.len());
@@ -68,10 +71,10 @@ impl StateNetwork {
             .filter(|f| f.from < n && f.to < n && f.from != f.to && finite(f.flux) > 0.0)
             .collect();
         let strongest = fluxes.iter().map(|f| f.flux).fold(0.0, f64::max);
-        fluxes.retain(|f| f.flux >= 0.01 * strongest);
         fluxes.sort_by(|a, b| a.flux.total_cmp(&b.flux));
         let at = self.layout(&radii, &fluxes, top);
-        for f in &fluxes {
+        let drawn = drawn(n, &fluxes);
+        for f in drawn.iter().rev() {
             arrow(
                 &mut svg,
                 (at[f.from], radii[f.from]),
@@ -132,7 +135,7 @@ impl StateNetwork {
                 for j in 0..i {
                     let (dx, dy) = (at[i].0 - at[j].0, at[i].1 - at[j].1);
                     let d = dx.hypot(dy);
-                    let short = radii[i] + radii[j] + 26.0 - d;
+                    let short = radii[i] + radii[j] + GAP - d;
                     if short > 0.0 {
                         // Coinciding states part along a direction of their own.
                         let angle = (i * n + j) as f64;
@@ -150,6 +153,27 @@ impl StateNetwork {
         }
         at
     }
+}
+
+/// The arrows worth drawing, strongest first: the 3 strongest per state on average, and a tree of
+/// the strongest links that keeps the picture as connected as the network is.
+fn drawn(n: usize, fluxes_rising: &[Flux]) -> Vec<Flux> {
+    let strongest = fluxes_rising.last().map_or(0.0, |f| f.flux);
+    let mut part: Vec<usize> = (0..n).collect();
+    let mut links = Vec::new();
+    let mut out = Vec::new();
+    for (rank, f) in fluxes_rising.iter().rev().enumerate() {
+        let link = (f.from.min(f.to), f.from.max(f.to));
+        let (a, b) = (part[f.from], part[f.to]);
+        if a != b {
+            part.iter_mut().filter(|p| **p == a).for_each(|p| *p = b);
+            links.push(link);
+        }
+        if (rank < 3 * n && f.flux >= 0.003 * strongest) || links.contains(&link) {
+            out.push(*f);
+        }
+    }
+    out
 }
 
 /// Fruchterman–Reingold in the unit square from a circle; springs weighted by flux.
@@ -172,12 +196,12 @@ fn springs(n: usize, fluxes: &[Flux]) -> Vec<(f64, f64)> {
                 }
             }
             // A weak pull to the middle keeps disconnected states on the page.
-            push[i].0 -= 0.12 * at[i].0;
-            push[i].1 -= 0.12 * at[i].1;
+            push[i].0 -= 0.4 * at[i].0;
+            push[i].1 -= 0.4 * at[i].1;
         }
         for f in fluxes {
             let (dx, dy) = (at[f.from].0 - at[f.to].0, at[f.from].1 - at[f.to].1);
-            let pull = dx.hypot(dy) / ideal * (0.1 + (f.flux / strongest).sqrt());
+            let pull = dx.hypot(dy) / ideal * (0.15 + 0.85 * (f.flux / strongest).sqrt());
             for (i, sign) in [(f.from, -1.0), (f.to, 1.0)] {
                 push[i].0 += sign * pull * dx * 0.5;
                 push[i].1 += sign * pull * dy * 0.5;
@@ -199,8 +223,9 @@ fn arrow(svg: &mut Svg, from: ((f64, f64), f64), to: ((f64, f64), f64), strength
     let (dx, dy) = (b.0 - a.0, b.1 - a.1);
     let d = dx.hypot(dy).max(1e-9);
     let (ux, uy) = (dx / d, dy / d);
-    let width = 0.8 + 6.2 * strength.sqrt();
-    let head = 5.0 + 1.6 * width;
+    let width = 0.9 + 4.6 * strength.sqrt();
+    let free = (d - ra - rb).max(12.0);
+    let head = (5.0 + 1.5 * width).min(0.5 * free);
     let bend = (0.10 * d).min(26.0) + 0.5 * width;
     let control = (0.5 * (a.0 + b.0) - uy * bend, 0.5 * (a.1 + b.1) + ux * bend);
     // Leave and enter along the direction to the control point.
@@ -290,7 +315,7 @@ mod tests {
             ],
             ..StateNetwork::default()
         };
-        assert_eq!(network.svg().matches("Q").count(), 1);
+        assert_eq!(network.svg().matches('Q').count(), 2, "0 to 2, and the only one of state 1");
         assert!(StateNetwork::default().svg().contains("no populated states"));
     }
 }

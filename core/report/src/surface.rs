@@ -1,12 +1,14 @@
 //! Free-energy surfaces over two coordinates, side by side on one colour scale. Dark is low
-//! (populated); places never visited stay empty. Contours at whole steps of the scale.
+//! (populated); places never visited stay empty. Colours change at whole steps of the scale.
 
 use crate::axis::{Area, Scale};
-use crate::colour::viridis;
+use crate::colour::depths;
 use crate::svg::{Svg, TextStyle, num};
 
 /// Steps of the colour scale.
 const LEVELS: usize = 12;
+/// Each cell is drawn as this many by this many interpolated ones.
+const REFINE: usize = 3;
 
 /// A point drawn on a surface, e.g. a start frame or an accepted seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,28 +104,34 @@ impl FreeEnergySurfaces {
     ) {
         svg.text((area.x + 0.5 * area.w, area.y - 11.0), &panel.title, TextStyle::TITLE);
         svg.rect(area.x, area.y, area.w, area.h, "class=\"plot\" fill=\"#f3f4f6\"");
-        let (cw, ch) = (area.w / self.x_bins as f64, area.h / self.y_bins as f64);
-        let level = |x: usize, y: usize| -> Option<usize> {
-            let v = panel.values[x * self.y_bins + y];
-            v.is_finite().then(|| ((v / step).floor().max(0.0) as usize).min(levels - 1))
-        };
-        // Cells of equal level in a row share one rectangle.
-        svg.raw("<g shape-rendering=\"crispEdges\">");
-        for y in 0..self.y_bins {
+        let levels_of = self.levels(&panel.values, step, levels);
+        let (nx, ny) = (REFINE * self.x_bins, REFINE * self.y_bins);
+        // One path per level, in units of the refined grid, y upwards; runs share a rectangle.
+        svg.raw(&format!(
+            "<g class=\"cells\" shape-rendering=\"crispEdges\" transform=\"translate({} {}) \
+             scale({:.5} {:.5})\">",
+            num(area.x),
+            num(area.y + area.h),
+            area.w / nx as f64,
+            -area.h / ny as f64
+        ));
+        let mut paths = vec![String::new(); levels];
+        for y in 0..ny {
             let mut x = 0;
-            while x < self.x_bins {
-                let here = level(x, y);
+            while x < nx {
+                let here = levels_of[x * ny + y];
                 let mut end = x + 1;
-                while end < self.x_bins && level(end, y) == here {
+                while end < nx && levels_of[end * ny + y] == here {
                     end += 1;
                 }
                 if let Some(l) = here {
-                    let at = (area.x + x as f64 * cw, area.y + area.h - (y as f64 + 1.0) * ch);
-                    let fill = format!("fill=\"{}\"", level_colour(l, levels));
-                    svg.rect(at.0, at.1, (end - x) as f64 * cw, ch, &fill);
+                    paths[l] += &format!("M{x} {y}h{w}v1h-{w}z", w = end - x);
                 }
                 x = end;
             }
+        }
+        for (l, d) in paths.iter().enumerate().filter(|(_, d)| !d.is_empty()) {
+            svg.path(d, &format!("fill=\"{}\"", level_colour(l, levels)));
         }
         svg.raw("</g>");
         let x = Scale::new(self.x_range.0, self.x_range.1, false);
@@ -163,6 +171,35 @@ impl FreeEnergySurfaces {
         }
     }
 
+    /// The level of every refined cell, x outer: bilinear between cell centres, where a
+    /// neighbour was never visited the cell's own value; unvisited cells stay empty.
+    fn levels(&self, values: &[f64], step: f64, levels: usize) -> Vec<Option<usize>> {
+        let (nx, ny) = (self.x_bins, self.y_bins);
+        let between = |i: usize, n: usize| {
+            let at = (i as f64 + 0.5) / REFINE as f64 - 0.5;
+            let low = at.floor();
+            let clamp = |v: f64| v.clamp(0.0, n as f64 - 1.0) as usize;
+            (clamp(low), clamp(low + 1.0), at - low)
+        };
+        let mut out = Vec::with_capacity(nx * ny * REFINE * REFINE);
+        for i in 0..nx * REFINE {
+            let (x0, x1, fx) = between(i, nx);
+            for j in 0..ny * REFINE {
+                let (y0, y1, fy) = between(j, ny);
+                let own = values[i / REFINE * ny + j / REFINE];
+                let v = |x: usize, y: usize| {
+                    let v = values[x * ny + y];
+                    if v.is_finite() { v } else { own }
+                };
+                let value = (1.0 - fx) * ((1.0 - fy) * v(x0, y0) + fy * v(x0, y1))
+                    + fx * ((1.0 - fy) * v(x1, y0) + fy * v(x1, y1));
+                let level = || ((value / step).floor().max(0.0) as usize).min(levels - 1);
+                out.push(own.is_finite().then(level));
+            }
+        }
+        out
+    }
+
     fn colour_bar(&self, svg: &mut Svg, x: f64, y: f64, h: f64, step: f64, levels: usize) {
         let each = h / levels as f64;
         for l in 0..levels {
@@ -179,13 +216,11 @@ impl FreeEnergySurfaces {
             svg.text((x + 21.0, py + 4.0), &label, style);
         }
         svg.vertical_text((x + 62.0, y + 0.5 * h), &self.value_label, TextStyle::LABEL);
-        let note = format!("M{} {}h14", num(x), num(y));
-        svg.path(&note, "stroke=\"none\" fill=\"none\"");
     }
 }
 
 fn level_colour(level: usize, levels: usize) -> String {
-    viridis((level as f64 + 0.5) / levels as f64)
+    depths((level as f64 + 0.5) / levels as f64)
 }
 
 /// The smallest of 1, 2, 2.5, 5 × 10^k not below `raw`.
@@ -212,8 +247,14 @@ mod tests {
     #[test]
     fn unvisited_cells_stay_empty() {
         let svg = surfaces(vec![0.0, f64::INFINITY, f64::NAN, 12.0]).svg();
-        let cells = svg.split("crispEdges").nth(1).unwrap().split("</g>").next().unwrap();
-        assert_eq!(cells.matches("<rect").count(), 2);
+        let cells = svg.split("class=\"cells\"").nth(1).unwrap().split("</g>").next().unwrap();
+        // Two cells of 3 × 3, each in its own rows; nothing is drawn in the other two.
+        let drawn: usize = cells
+            .split('h')
+            .skip(1)
+            .filter_map(|t| t.split('v').next().and_then(|w| w.parse::<usize>().ok()))
+            .sum();
+        assert_eq!(drawn, 18, "{cells}");
     }
 
     #[test]
