@@ -8,6 +8,8 @@
 //! * [`histogram`], [`jsd`]: histograms as NumPy makes them, Jensen–Shannon distances as SciPy's.
 //! * [`torsion`], [`peptide`]: torsion marginals and the whole tetrapeptide score.
 //! * [`states`]: macrostate populations, their distance and the free-energy MAE.
+//! * [`surface`]: free energies over one or two coordinates, for pictures.
+//! * [`kinetics`]: timescales, passage times and transition matrices side by side.
 //! * [`decorrelation`]: autocovariances, decorrelation, effective sample size.
 //! * [`protein`], [`folding`]: RMSF, pairwise RMSD, Rg, secondary structure, ΔG of folding.
 //! * [`bootstrap`], [`floor`]: intervals, and what finite sampling alone would give.
@@ -20,9 +22,11 @@ pub mod floor;
 pub mod folding;
 pub mod histogram;
 pub mod jsd;
+pub mod kinetics;
 pub mod peptide;
 pub mod protein;
 pub mod states;
+pub mod surface;
 pub mod torsion;
 pub mod validity;
 

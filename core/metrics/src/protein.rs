@@ -5,6 +5,8 @@
 //! against frame). RMSF_i = √(mean over frames |x_i - ⟨x_i⟩|²), about the ensemble mean.
 //! Correlations are Pearson's.
 
+use marsfm_geometry::superpose;
+
 use crate::MetricError;
 use crate::error::{check_finite, check_length};
 use crate::histogram::Bins;
@@ -18,6 +20,20 @@ pub const RG_BINS: usize = 50;
 pub const RG_SMOOTHING: f64 = 1e-6;
 /// Bins of the helix and strand fraction histograms on [0, 1].
 pub const SS_BINS: usize = 20;
+
+/// Frames (nm) brought onto one reference structure by the best rotation and translation.
+pub fn superposed(
+    frames: &[Vec<[f32; 3]>],
+    reference: &[[f32; 3]],
+) -> Result<Vec<Vec<[f64; 3]>>, MetricError> {
+    let one = |frame: &Vec<[f32; 3]>| {
+        check_length("atoms of a frame", reference.len(), frame.len())?;
+        let fit = superpose(frame, reference)
+            .map_err(|_| MetricError::Empty { what: "list of atoms to superpose" })?;
+        Ok(frame.iter().map(|p| fit.motion.apply(p.map(f64::from))).collect())
+    };
+    frames.iter().map(one).collect()
+}
 
 /// RMSF per atom, nm, of superposed frames.
 pub fn rmsf_nm(frames: &[Vec<[f64; 3]>]) -> Result<Vec<f64>, MetricError> {
@@ -165,6 +181,20 @@ mod tests {
         assert!((rmsd - 0.5 * 0.4 / 2_f64.sqrt()).abs() < 1e-14, "{rmsd}");
         assert_eq!(mean_pairwise_rmsd_nm(&frames[..1]).unwrap(), 0.0);
         assert!(rmsf_nm(&[]).is_err());
+    }
+
+    #[test]
+    fn rigid_motion_is_no_fluctuation() {
+        let shape: Vec<[f32; 3]> =
+            vec![[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]];
+        let moved = |i: usize| -> Vec<[f32; 3]> {
+            let (s, c) = (0.3 * i as f32).sin_cos();
+            shape.iter().map(|p| [c * p[0] - s * p[1] + 1.0, s * p[0] + c * p[1], p[2]]).collect()
+        };
+        let frames: Vec<_> = (0..5).map(moved).collect();
+        let rmsf = rmsf_nm(&superposed(&frames, &shape).unwrap()).unwrap();
+        assert!(rmsf.iter().all(|r| *r < 1e-6), "{rmsf:?}");
+        assert!(superposed(&frames, &shape[..3]).is_err());
     }
 
     #[test]

@@ -53,6 +53,51 @@ impl Populations {
     }
 }
 
+/// Tells frames that belong to no microstate of the reference, which nearest-centre assignment
+/// would hide: those farther from their centre than the reference's own frames are, up to a
+/// quantile. Centres with fewer than 20 reference frames use the quantile over all of them.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct OutsideRule {
+    /// Largest distance per centre, in the units of the coordinates.
+    pub radius: Vec<f64>,
+}
+
+impl OutsideRule {
+    /// From the reference's nearest centre and its distance per frame; `quantile` in (0, 1],
+    /// e.g. 0.999.
+    pub fn fit(
+        centre: &[usize],
+        distance: &[f64],
+        n_centres: usize,
+        quantile: f64,
+    ) -> Result<Self, MetricError> {
+        check_length("distances to centres", centre.len(), distance.len())?;
+        crate::error::check_finite("distances to centres", distance)?;
+        if !(quantile > 0.0 && quantile <= 1.0) {
+            let rule = "it must lie in (0, 1]";
+            return Err(MetricError::Domain { what: "quantile", value: quantile, rule });
+        }
+        let reach = |mut of: Vec<f64>| {
+            of.sort_by(f64::total_cmp);
+            of[((quantile * of.len() as f64).ceil() as usize).clamp(1, of.len()) - 1]
+        };
+        let overall = reach(distance.to_vec());
+        let mut members = vec![Vec::new(); n_centres];
+        for (&c, &d) in centre.iter().zip(distance) {
+            if let Some(list) = members.get_mut(c) {
+                list.push(d);
+            }
+        }
+        let radius = members.into_iter().map(|m| if m.len() < 20 { overall } else { reach(m) });
+        Ok(Self { radius: radius.collect() })
+    }
+
+    /// True if a frame at `distance` from its nearest centre lies outside.
+    pub fn is_outside(&self, centre: usize, distance: f64) -> bool {
+        self.radius.get(centre).is_none_or(|r| distance > *r || !distance.is_finite())
+    }
+}
+
 /// Distance of two population vectors; "outside the reference" counts as one more class.
 pub fn macrostate_jsd(reference: &Populations, sample: &Populations) -> Result<f64, MetricError> {
     let with_outside = |p: &Populations| {
@@ -151,6 +196,20 @@ mod tests {
         let d = 0.5 * ((4.0_f64 / 3.0).ln() + 0.5 * (2.0_f64 / 3.0).ln() + 0.5 * 2_f64.ln());
         assert!((macrostate_jsd(&reference, &sample).unwrap() - d.sqrt()).abs() < 1e-15);
         assert!(Populations::new(&[], 2).is_err());
+    }
+
+    #[test]
+    fn far_frames_are_outside() {
+        // 100 frames at distances 0.01 … 1.00 of centre 0, five at 2 of centre 1.
+        let mut centre = vec![0; 100];
+        let mut distance: Vec<f64> = (1..=100).map(|i| f64::from(i) / 100.0).collect();
+        centre.extend([1; 5]);
+        distance.extend([2.0; 5]);
+        let rule = OutsideRule::fit(&centre, &distance, 2, 0.95).unwrap();
+        assert_eq!(rule.radius, [0.95, 1.0]);
+        assert!(!rule.is_outside(0, 0.95) && rule.is_outside(0, 0.96));
+        assert!(rule.is_outside(0, f64::NAN) && rule.is_outside(7, 0.0));
+        assert!(OutsideRule::fit(&[], &[], 2, 0.95).is_err());
     }
 
     #[test]
