@@ -12,6 +12,7 @@ use marsfm_geometry::Topology;
 use marsfm_plugin_api::abi::{MARSFM_PLUGIN_FEATURIZER_1, MARSFM_PLUGIN_TRAJECTORY_1};
 use marsfm_trajectory::{Frame, FrameSink, FrameSource};
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -103,7 +104,7 @@ impl Host {
     /// What is loaded, then what was refused and why.
     pub fn report(&self) -> Vec<PluginStatus> {
         let loaded = self.plugins.iter().map(|p| {
-            let has = |there: bool, id: &str| there.then(|| id.to_owned());
+            let has = |there: bool, id: &CStr| there.then(|| id.to_string_lossy().into_owned());
             PluginStatus {
                 path: p.path.display().to_string(),
                 refused: None,

@@ -9,7 +9,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use marsfm_plugin_api::RustDoorRef;
 use marsfm_plugin_api::abi::*;
 use sha2::{Digest, Sha256};
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
@@ -212,7 +212,7 @@ fn check_entry(entry: *const Entry) -> Result<&'static Entry, String> {
             if major < MARSFM_PLUGIN_ABI_MAJOR { "rebuild the plugin" } else { "update marsfm" }
         ));
     }
-    size(bytes, size_of::<Entry>(), "entry")?;
+    size(bytes, size_of::<Entry>(), c"entry")?;
     // SAFETY: of our version, whole, and living for the process (contract).
     let entry = unsafe { &*entry };
     if entry.name.is_null() || entry.version.is_null() || entry.get_service.is_none() {
@@ -222,15 +222,14 @@ fn check_entry(entry: *const Entry) -> Result<&'static Entry, String> {
 }
 
 /// Tables of the major version only ever grow, so ABI 1.0's size is the smallest possible.
-fn size(given: usize, least: usize, what: &str) -> Result<(), String> {
+fn size(given: usize, least: usize, what: &CStr) -> Result<(), String> {
     if given >= least {
         return Ok(());
     }
-    Err(format!("its table {what} has {given} bytes, ABI 1.0 needs {least}"))
+    Err(format!("its table {what:?} has {given} bytes, ABI 1.0 needs {least}"))
 }
 
-fn service<T>(entry: &Entry, id: &str) -> Option<&'static T> {
-    let id = CString::new(id).ok()?;
+fn service<T>(entry: &Entry, id: &CStr) -> Option<&'static T> {
     let table: *const c_void = entry.get_service?(id.as_ptr());
     // SAFETY: NULL or the table that the id names, living for the process (contract); its size
     // is checked by the caller before anything beyond struct_size is read.
@@ -248,7 +247,7 @@ fn formats(table: &'static TrajectoryService) -> Result<Vec<FormatInfo>, String>
             let step = (*table.formats).struct_size;
             (step, &*table.formats.byte_add(step * i))
         };
-        size(step, size_of::<Format>(), "format")?;
+        size(step, size_of::<Format>(), c"format")?;
         if format.name.is_null() || format.extensions.is_null() {
             return Err("a format has no name or no extensions".into());
         }

@@ -11,7 +11,7 @@
 #![allow(unsafe_code)] // the derive of the layout description writes unsafe impls
 
 use abi_stable::StableAbi;
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 
 /// Major version of the plugin ABI: host and plugin must agree exactly.
 pub const MARSFM_PLUGIN_ABI_MAJOR: u32 = 1;
@@ -51,15 +51,15 @@ pub const MARSFM_PLUGIN_HAS_TIME: u32 = 2;
 pub const MARSFM_PLUGIN_TIME_IS_TRUSTED: u32 = 4;
 
 /// Id of the service that reads and writes trajectories and topologies.
-pub const MARSFM_PLUGIN_TRAJECTORY_1: &str = "marsfm.trajectory/1";
+pub const MARSFM_PLUGIN_TRAJECTORY_1: &CStr = c"marsfm.trajectory/1";
 /// Id of the service that computes one row of features per frame.
-pub const MARSFM_PLUGIN_FEATURIZER_1: &str = "marsfm.featurizer/1";
+pub const MARSFM_PLUGIN_FEATURIZER_1: &CStr = c"marsfm.featurizer/1";
 /// Reserved id: engines that run MD. No table is defined yet.
-pub const MARSFM_PLUGIN_ENGINE_1: &str = "marsfm.engine/1";
+pub const MARSFM_PLUGIN_ENGINE_1: &CStr = c"marsfm.engine/1";
 /// Reserved id: proposers of new conformations. No table is defined yet.
-pub const MARSFM_PLUGIN_PROPOSER_1: &str = "marsfm.proposer/1";
+pub const MARSFM_PLUGIN_PROPOSER_1: &CStr = c"marsfm.proposer/1";
 /// Reserved id: compute backends. No table is defined yet.
-pub const MARSFM_PLUGIN_BACKEND_1: &str = "marsfm.backend/1";
+pub const MARSFM_PLUGIN_BACKEND_1: &CStr = c"marsfm.backend/1";
 
 /// What the host tells a plugin about itself. Lives for the whole process.
 #[repr(C)]

@@ -80,10 +80,13 @@ pub fn find_service(
         return std::ptr::null();
     }
     // SAFETY: NUL-terminated by the contract.
-    match unsafe { CStr::from_ptr(id) }.to_str() {
-        Ok(MARSFM_PLUGIN_TRAJECTORY_1) => pointer(trajectory),
-        Ok(MARSFM_PLUGIN_FEATURIZER_1) => pointer(featurizer),
-        _ => std::ptr::null(),
+    let id = unsafe { CStr::from_ptr(id) };
+    if id == MARSFM_PLUGIN_TRAJECTORY_1 {
+        pointer(trajectory)
+    } else if id == MARSFM_PLUGIN_FEATURIZER_1 {
+        pointer(featurizer)
+    } else {
+        std::ptr::null()
     }
 }
 

@@ -1,0 +1,203 @@
+//! `include/marsfm_plugin.h` is what cbindgen makes of `src/abi.rs`, compiles as strict C and
+//! C++, and has the sizes of the Rust tables. `MARSFM_BLESS=1` rewrites it.
+
+use marsfm_plugin_api::abi::*;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const RENAMES: [(&str, &str); 14] = [
+    ("HostInfo", "marsfm_plugin_host_t"),
+    ("Entry", "marsfm_plugin_entry_t"),
+    ("Format", "marsfm_plugin_format_t"),
+    ("AtomRow", "marsfm_plugin_atom_t"),
+    ("TopologyRows", "marsfm_plugin_topology_t"),
+    ("FrameRow", "marsfm_plugin_frame_t"),
+    ("ReaderInfo", "marsfm_plugin_reader_info_t"),
+    ("TopologySink", "marsfm_plugin_topology_sink_t"),
+    ("Reader", "marsfm_plugin_reader_t"),
+    ("Writer", "marsfm_plugin_writer_t"),
+    ("Featurizer", "marsfm_plugin_featurizer_t"),
+    ("TrajectoryService", "marsfm_plugin_trajectory_service_t"),
+    ("FeaturizerService", "marsfm_plugin_featurizer_service_t"),
+    ("EntryFunction", "marsfm_plugin_entry_function_t"),
+];
+
+const TOP: &str = "\
+/* The contract between marsfm and its plugins, for C and C++.
+ *
+ * A plugin is a shared library that exports one symbol, marsfm_plugin_entry (declared at the
+ * end), which returns its entry. The host asks the entry for services by id. plugins/template-c
+ * is the smallest complete plugin.
+ *
+ * Rules: every struct begins with its size, set by whoever makes it, and later versions grow
+ * only at the end. A function slot may be NULL: then it is not offered. Functions return a
+ * status, MARSFM_PLUGIN_OK or another; on failure they leave their outputs as they were. No
+ * exception may leave a function. Arguments are borrowed for the call. Lengths are nm, times ps.
+ * Thread tags: [any thread] or the one thread at a time that uses a handle.
+ *
+ * Made by cbindgen from core/plugin-api/src/abi.rs:
+ * MARSFM_BLESS=1 cargo test --release -p marsfm-plugin-api */";
+
+const OPAQUE: &str = "
+/** An opened trajectory, opaque. One thread at a time. */
+typedef struct marsfm_plugin_reader_t marsfm_plugin_reader_t;
+
+/** A trajectory being written, opaque. One thread at a time. */
+typedef struct marsfm_plugin_writer_t marsfm_plugin_writer_t;
+
+/** A featurizer bound to a topology, opaque. One thread at a time. */
+typedef struct marsfm_plugin_featurizer_t marsfm_plugin_featurizer_t;";
+
+/// cbindgen passes over C strings, so these come from their values.
+fn ids() -> String {
+    let ids = [
+        ("TRAJECTORY", MARSFM_PLUGIN_TRAJECTORY_1, "reads and writes trajectories and topologies"),
+        ("FEATURIZER", MARSFM_PLUGIN_FEATURIZER_1, "computes one row of features per frame"),
+        ("ENGINE", MARSFM_PLUGIN_ENGINE_1, "reserved: runs MD; no table is defined yet"),
+        ("PROPOSER", MARSFM_PLUGIN_PROPOSER_1, "reserved: proposes conformations; no table yet"),
+        ("BACKEND", MARSFM_PLUGIN_BACKEND_1, "reserved: computes surrogates; no table yet"),
+    ];
+    let line = |(name, id, what): (&str, &std::ffi::CStr, &str)| {
+        let id = id.to_str().expect("ids are ASCII");
+        format!("\n/** Id of a service: {what}. */\n#define MARSFM_PLUGIN_{name}_1 \"{id}\"\n")
+    };
+    ids.map(line).concat()
+}
+
+const END: &str = "
+/* The one symbol that a plugin exports. */
+#if defined(__GNUC__)
+#define MARSFM_PLUGIN_EXPORT __attribute__((visibility(\"default\")))
+#else
+#define MARSFM_PLUGIN_EXPORT
+#endif
+
+#ifdef __cplusplus
+extern \"C\" {
+#endif
+
+/**
+ * Returns the plugin's entry, which lives for the whole process, or NULL to refuse this host.
+ * Fast, touches no file. [any thread]
+ */
+MARSFM_PLUGIN_EXPORT const marsfm_plugin_entry_t *marsfm_plugin_entry(const marsfm_plugin_host_t *host);
+
+#ifdef __cplusplus
+} /* extern \"C\" */
+#endif";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn generated() -> String {
+    let mut config = cbindgen::Config {
+        language: cbindgen::Language::C,
+        include_guard: Some("MARSFM_PLUGIN_H".into()),
+        header: Some(TOP.into()),
+        after_includes: Some(ids() + OPAQUE),
+        trailer: Some(END.into()),
+        no_includes: true,
+        sys_includes: vec!["stddef.h".into(), "stdint.h".into()],
+        usize_is_size_t: true,
+        documentation_style: cbindgen::DocumentationStyle::Doxy,
+        style: cbindgen::Style::Both,
+        line_length: 100,
+        ..cbindgen::Config::default()
+    };
+    for (rust, c) in RENAMES {
+        config.export.rename.insert(rust.into(), c.into());
+        if !matches!(rust, "Reader" | "Writer" | "Featurizer") {
+            config.export.include.push(rust.into());
+        }
+    }
+    config.export.exclude = ["Reader", "Writer", "Featurizer"].map(String::from).to_vec();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/abi.rs");
+    let bindings = cbindgen::Builder::new().with_config(config).with_src(source).generate();
+    let mut text = Vec::new();
+    bindings.expect("cbindgen reads abi.rs").write(&mut text);
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn the_header_is_current() {
+    let path = root().join("include/marsfm_plugin.h");
+    let text = generated();
+    if std::env::var_os("MARSFM_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == text,
+        "include/marsfm_plugin.h is not what abi.rs says; run this test with MARSFM_BLESS=1"
+    );
+}
+
+/// Compiles `text` with the given compiler and options; the header is on the search path.
+fn compile(compiler: &str, options: &[&str], text: &str) {
+    let mut child = Command::new(compiler)
+        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"])
+        .args(options)
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg("-")
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("a C compiler");
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "{compiler} {options:?}");
+}
+
+fn have(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success())
+}
+
+#[test]
+fn the_header_compiles_alone_as_strict_c_and_cpp() {
+    let text = "#include <marsfm_plugin.h>\n#include <marsfm_plugin.h>\n";
+    for standard in ["-std=c99", "-std=c11", "-std=c17"] {
+        compile("cc", &["-x", "c", standard], text);
+    }
+    if !have("c++") {
+        eprintln!("no c++ compiler: the header was checked as C only");
+        return;
+    }
+    for standard in ["-std=c++11", "-std=c++17", "-std=c++20"] {
+        compile("c++", &["-x", "c++", standard], text);
+    }
+}
+
+#[test]
+fn c_and_rust_agree_on_sizes_and_offsets() {
+    let mut text = String::from("#include <marsfm_plugin.h>\n");
+    let mut check = |what: String, value: usize| {
+        text += &format!("_Static_assert({what} == {value}, \"{what}\");\n");
+    };
+    macro_rules! layout {
+        ($($rust:ident $c:literal: $($field:ident)*;)*) => {$(
+            check(format!("sizeof({})", $c), size_of::<$rust>());
+            $(check(
+                format!("offsetof({}, {})", $c, stringify!($field)),
+                std::mem::offset_of!($rust, $field),
+            );)*
+        )*};
+    }
+    layout! {
+        HostInfo "marsfm_plugin_host_t": abi_major version;
+        Entry "marsfm_plugin_entry_t": abi_major abi_minor name version get_service last_error;
+        Format "marsfm_plugin_format_t": name extensions flags priority;
+        AtomRow "marsfm_plugin_atom_t": name element residue_name insertion chain residue_number;
+        TopologyRows "marsfm_plugin_topology_t": n_atoms atoms;
+        FrameRow "marsfm_plugin_frame_t": n_atoms xyz_nm cell_nm flags time_ps;
+        ReaderInfo "marsfm_plugin_reader_info_t": n_atoms n_frames;
+        TopologySink "marsfm_plugin_topology_sink_t": user_data atom coordinates note;
+        TrajectoryService "marsfm_plugin_trajectory_service_t": n_formats formats read_topology
+            open_reader reader_info read_frame seek close_reader open_writer write_frame finish
+            abort;
+        FeaturizerService "marsfm_plugin_featurizer_service_t": name open n_features feature_name
+            compute close;
+    }
+    compile("cc", &["-x", "c", "-std=c11"], &text);
+}
