@@ -1,0 +1,112 @@
+//! A simulated system as the use-cases see it: topology, chain, all replicas in memory.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use marsfm_geometry::{Conformation, Peptide, Topology};
+use marsfm_host::Host;
+use marsfm_trajectory::{Dataset, Frame, FrameSource, LoadOptions};
+use rayon::prelude::*;
+
+/// Where a system's files are.
+#[derive(Clone, Debug)]
+pub struct SystemFiles {
+    /// Name for messages and reports.
+    pub name: String,
+    /// Topology file (PDB, mmCIF, …).
+    pub topology: PathBuf,
+    /// Trajectory files, one per replica.
+    pub trajectories: Vec<PathBuf>,
+    /// Time between stored frames, ps, where the files cannot tell.
+    pub frame_ps: Option<f64>,
+}
+
+impl SystemFiles {
+    /// The files of `root/NAME`: `NAME.pdb` and every `.xtc` beside it, in name order.
+    pub fn in_folder(root: &Path, name: &str) -> Result<Self> {
+        let folder = root.join(name);
+        let entries = std::fs::read_dir(&folder)
+            .with_context(|| format!("{}: cannot list the folder of system {name}", folder.display()))?;
+        let mut trajectories = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "xtc") {
+                trajectories.push(path);
+            }
+        }
+        trajectories.sort();
+        if trajectories.is_empty() {
+            bail!("{}: holds no .xtc trajectory", folder.display());
+        }
+        let topology = folder.join(format!("{name}.pdb"));
+        Ok(Self { name: name.into(), topology, trajectories, frame_ps: None })
+    }
+}
+
+/// A system in memory.
+pub struct System {
+    /// Name.
+    pub name: String,
+    /// Topology, in file order.
+    pub topology: Topology,
+    /// First frame: reference for connectivity and carried atoms.
+    pub reference: Frame,
+    /// The chain.
+    pub peptide: Peptide,
+    /// All replicas.
+    pub data: Dataset,
+}
+
+impl System {
+    /// Reads a system; periodic chains are made whole.
+    pub fn load(host: &Host, files: &SystemFiles) -> Result<Self> {
+        let (topology, _) = host.read_topology(&files.topology)?;
+        let open = |path: &PathBuf| -> Result<Box<dyn FrameSource>> {
+            Ok(host.open(path, Some(topology.len()))?)
+        };
+        if files.trajectories.is_empty() {
+            bail!("{}: no trajectory was given", files.name);
+        }
+        let sources = files.trajectories.iter().map(open).collect::<Result<Vec<_>>>()?;
+        let options = LoadOptions { frame_ps: files.frame_ps, ..LoadOptions::default() };
+        let data = Dataset::load(sources, options)?;
+        let first = &data.trajectories()[0];
+        let reference = Frame {
+            positions_nm: first.positions_nm(0).to_vec(),
+            cell_nm: first.cell_nm(0),
+            time_ps: None,
+        };
+        let chain = match &reference.cell_nm {
+            Some(cell) => Peptide::from_topology_in_cell(&topology, &reference.positions_nm, cell),
+            None => Peptide::from_topology(&topology, &reference.positions_nm),
+        };
+        let peptide = chain.with_context(|| format!("{}", files.topology.display()))?;
+        Ok(Self { name: files.name.clone(), topology, reference, peptide, data })
+    }
+
+    /// Every frame as rigids and torsions (Å), per trajectory.
+    pub fn encoded(&self) -> Result<Vec<Vec<Conformation<f32>>>> {
+        let one = |t: usize, f: usize| -> Result<Conformation<f32>> {
+            let trajectory = &self.data.trajectories()[t];
+            let place = || format!("{}, frame {f}", trajectory.name);
+            let positions = trajectory.positions_nm(f);
+            match trajectory.cell_nm(f) {
+                None => self.peptide.encode(positions).with_context(place),
+                Some(cell) => {
+                    let mut whole = positions.to_vec();
+                    self.peptide.make_whole(&mut whole, &cell).with_context(place)?;
+                    self.peptide.encode(&whole).with_context(place)
+                }
+            }
+        };
+        let trajectories = self.data.trajectories().iter().enumerate();
+        trajectories
+            .map(|(t, trajectory)| (0..trajectory.n_frames()).into_par_iter().map(|f| one(t, f)).collect())
+            .collect()
+    }
+
+    /// Simulated time, ns.
+    pub fn nanoseconds(&self) -> f64 {
+        self.data.n_frames() as f64 * self.data.frame_ps() / 1000.0
+    }
+}
