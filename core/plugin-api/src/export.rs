@@ -6,7 +6,7 @@
 /// ```ignore
 /// marsfm_plugin_api::export_plugin! {
 ///     name: c"xtc",
-///     version: c"0.1.0",
+///     version: marsfm_plugin_api::package_version!(),
 ///     trajectory: Xtc,      // a type that implements TrajectoryPlugin; optional
 ///     featurizer: Rings,    // a type that implements FeaturizerPlugin; optional
 /// }
@@ -76,6 +76,21 @@ macro_rules! export_plugin {
                         $crate::abi_stable::library::CheckTypeLayout::Yes,
                     )
                 };
+        }
+    };
+}
+
+/// The version of the calling package as a C string.
+#[macro_export]
+macro_rules! package_version {
+    () => {
+        const {
+            match ::std::ffi::CStr::from_bytes_with_nul(
+                concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes(),
+            ) {
+                Ok(version) => version,
+                Err(_) => c"unknown",
+            }
         }
     };
 }

@@ -11,6 +11,7 @@
 
 pub mod abi;
 mod door;
+mod element;
 mod error;
 mod export;
 mod featurizer;
@@ -22,6 +23,7 @@ pub use abi_stable;
 pub use door::{RustDoor, RustDoorRef};
 #[doc(hidden)]
 pub use door::{accepts, entry, find_service, rust_door};
+pub use element::element;
 pub use error::{PluginError, guard, last_error};
 pub use featurizer::{FeaturizerPlugin, featurizer_table};
 pub use records::{

@@ -3,9 +3,8 @@
 
 use crate::altloc::RawAtom;
 use crate::cell::vectors_nm;
-use crate::element::element;
 use crate::pdb::{Model, topology};
-use marsfm_plugin_api::{AtomRecord, PluginError, TopologyFile};
+use marsfm_plugin_api::{AtomRecord, PluginError, TopologyFile, element};
 use std::path::Path;
 
 /// Atoms and coordinates of the first model.

@@ -3,8 +3,7 @@
 
 use crate::altloc::{RawAtom, choose};
 use crate::cell::vectors_nm;
-use crate::element::element;
-use marsfm_plugin_api::{AtomRecord, PluginError, TopologyFile};
+use marsfm_plugin_api::{AtomRecord, PluginError, TopologyFile, element};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;

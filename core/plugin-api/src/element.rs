@@ -1,4 +1,5 @@
-//! The element of an atom from what the file says, or guessed from the atom's name.
+//! The element of an atom from what a file says, or guessed from the atom's name. For readers of
+//! formats that do not tell it reliably.
 
 const TWO: [&str; 22] = [
     "Cl", "Br", "Na", "Mg", "Zn", "Fe", "Mn", "Cu", "Co", "Ni", "Se", "Si", "Li", "Al", "Ca", "Cd",
