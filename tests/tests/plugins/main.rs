@@ -1,0 +1,7 @@
+//! Plugins as users have them: real libraries, loaded by the host, on real files.
+
+mod c_door;
+mod chemfiles;
+mod refusals;
+mod support;
+mod xtc;

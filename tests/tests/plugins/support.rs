@@ -1,0 +1,92 @@
+//! The built plugins, and reading through them.
+
+use marsfm_host::Host;
+use marsfm_trajectory::{Frame, FrameSource};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The folder of built libraries: cargo's release folder, above that of this test program.
+pub fn release() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test knows its program");
+    exe.parent().and_then(Path::parent).expect("target/release/deps").to_owned()
+}
+
+/// The built xtc plugin, made current by cargo (`./x test` has built it already).
+pub fn xtc_library() -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .args(["build", "--release", "--quiet", "-p", "marsfm-plugin-xtc"])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .status()
+            .expect("cargo runs");
+        assert!(status.success(), "the xtc plugin does not build");
+    });
+    let library = release().join("libmarsfm_plugin_xtc.so");
+    assert!(library.is_file(), "{} is missing", library.display());
+    library
+}
+
+/// A host with the xtc plugin alone.
+pub fn xtc_host() -> Host {
+    let mut host = Host::new();
+    host.load(xtc_library()).expect("the xtc plugin loads");
+    host
+}
+
+/// All frames that are left.
+pub fn read_all(source: &mut dyn FrameSource) -> Vec<Frame> {
+    let (mut frames, mut frame) = (Vec::new(), Frame::default());
+    while source.read(&mut frame).expect("a readable frame") {
+        frames.push(frame.clone());
+    }
+    frames
+}
+
+/// The error that `result` must be, as text.
+pub fn error<T>(result: Result<T, impl std::fmt::Display>) -> String {
+    match result {
+        Ok(_) => panic!("an error was expected"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Largest difference of two lists of positions, nm.
+pub fn difference(a: &[[f32; 3]], b: &[[f32; 3]]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let pairs = a.as_flattened().iter().zip(b.as_flattened());
+    pairs.fold(0.0, |most, (x, y)| most.max((x - y).abs()))
+}
+
+/// Compiles C sources from the checkout or text of a test into `folder/libNAME.so`.
+pub fn compile_c(folder: &Path, name: &str, source: &Path) -> PathBuf {
+    let library = folder.join(format!("lib{name}.so"));
+    let status = Command::new("cc")
+        .args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O2"])
+        .args(["-shared", "-fPIC", "-fvisibility=hidden", "-I"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../include"))
+        .arg(source)
+        .arg("-o")
+        .arg(&library)
+        .status()
+        .expect("a C compiler: cc");
+    assert!(status.success(), "{} does not compile", source.display());
+    library
+}
+
+/// As `compile_c`, from text.
+pub fn compile_text(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let source = folder.join(format!("{name}.c"));
+    std::fs::write(&source, text).unwrap();
+    compile_c(folder, name, &source)
+}
+
+/// Names of the symbols that a library exports.
+pub fn exported(library: &Path) -> Vec<String> {
+    let output = Command::new("nm").args(["-D", "--defined-only"]).arg(library).output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|l| l.split_whitespace().last()).map(str::to_owned).collect()
+}
