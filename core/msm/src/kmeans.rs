@@ -159,6 +159,7 @@ impl KMeans {
         let d = data.width;
         let mut inertias: Vec<f64> = Vec::new();
         let (mut converged, mut reseeded, mut change) = (false, 0, f64::INFINITY);
+        let mut fingerprint = 0;
         for _ in 0..self.max_iterations {
             let sums = data.cluster_sums(&centers);
             let mut new = centers.clone();
@@ -184,7 +185,9 @@ impl KMeans {
                     new = without_rows(&new, &drop);
                 }
             }
-            let fixed = new == centers;
+            // Equal assignments are the fixpoint; centres may still differ by rounding.
+            let fixed = empty.is_empty() && sums.fingerprint == fingerprint;
+            fingerprint = sums.fingerprint;
             centers = new;
             change = match inertias.last() {
                 Some(&before) if before > 0.0 => ((before - inertia) / before).abs(),
@@ -320,6 +323,14 @@ struct ClusterSums {
     counts: Vec<f64>,
     sums: Vec<f64>,
     squares: Vec<f64>,
+    /// Hash of the assignment, in frame order.
+    fingerprint: u64,
+}
+
+/// One step of FNV-1a over 64-bit words.
+#[inline(always)]
+fn hash(h: u64, word: u64) -> u64 {
+    (h ^ word).wrapping_mul(0x0000_0100_0000_01B3)
 }
 
 impl<'a, T: Real> Data<'a, T> {
@@ -404,8 +415,12 @@ impl<'a, T: Real> Data<'a, T> {
     fn cluster_sums(&self, centers: &Matrix) -> ClusterSums {
         let (k, d, n) = (centers.n_rows(), self.width, self.n_rows());
         let packed = Packed::new(centers);
-        let zero =
-            || ClusterSums { counts: vec![0.0; k], sums: vec![0.0; k * d], squares: vec![0.0; k] };
+        let zero = || ClusterSums {
+            counts: vec![0.0; k],
+            sums: vec![0.0; k * d],
+            squares: vec![0.0; k],
+            fingerprint: 0xCBF2_9CE4_8422_2325,
+        };
         let mut total = zero();
         let n_blocks = n.div_ceil(BLOCK);
         for wave in (0..n_blocks).step_by(WAVE) {
@@ -416,6 +431,7 @@ impl<'a, T: Real> Data<'a, T> {
                     let mut scratch = packed.scratch();
                     self.for_rows(b * BLOCK, ((b + 1) * BLOCK).min(n), |row| {
                         let (j, d2) = packed.nearest(row, &mut scratch);
+                        part.fingerprint = hash(part.fingerprint, j as u64);
                         part.counts[j] += 1.0;
                         part.squares[j] += d2;
                         let sums = &mut part.sums[j * d..(j + 1) * d];
@@ -430,6 +446,7 @@ impl<'a, T: Real> Data<'a, T> {
                 add(&mut total.counts, &p.counts);
                 add(&mut total.sums, &p.sums);
                 add(&mut total.squares, &p.squares);
+                total.fingerprint = hash(total.fingerprint, p.fingerprint);
             }
         }
         total

@@ -17,6 +17,7 @@ mod polytope;
 mod random;
 mod rows;
 mod store;
+mod warning_text;
 #[cfg(test)]
 mod test_support;
 

@@ -303,6 +303,32 @@ pub(crate) fn feasible(x: &Matrix, a: &Matrix) -> Matrix {
     out
 }
 
+/// Coarse matrix of memberships and its stationary distribution (Kube, Weber 2007):
+/// T_c = (chi' D chi)^-1 chi' D T chi with D = diag(pi); pi_c = chi' pi. Rows sum to 1, but entries
+/// may be slightly negative: it propagates memberships, it is not a matrix of jump probabilities.
+pub fn coarse_grain(
+    t: &Matrix,
+    pi: &[f64],
+    memberships: &Matrix,
+) -> Result<(Matrix, Vec<f64>), MsmError> {
+    let (n, m) = (memberships.n_rows(), memberships.n_cols());
+    for (what, got) in [("rows of T", t.n_rows()), ("stationary distribution", pi.len())] {
+        if got != n {
+            return Err(MsmError::Size { what, expected: n, got });
+        }
+    }
+    let mut weighted = Matrix::zeros(m, n);
+    for i in 0..n {
+        for j in 0..m {
+            weighted[(j, i)] = pi[i] * memberships[(i, j)];
+        }
+    }
+    let overlap = weighted.times(memberships);
+    let moved = weighted.times(&t.times(memberships));
+    let pi_coarse = (0..m).map(|j| weighted.row(j).iter().sum()).collect();
+    Ok((lu_solve(overlap, moved)?, pi_coarse))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

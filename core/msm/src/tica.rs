@@ -4,7 +4,9 @@
 //! directions with S <= epsilon * max(S) are dropped (so the rank does not depend on units), the
 //! rest are whitened, and the eigenvalues of the whitened C0t are sorted by |l|. Each eigenvector
 //! has unit variance, lies in the range of C00, and its largest entry is positive. Scaling:
-//! kinetic map r l, commute map r sqrt(t/2) (damped near the lag), or none. Kept dimensions: the
+//! kinetic map r l, commute map r sqrt(t/2) with t
+//! damped near the lag (as deeptime: t = (1 - lag/ln|l|)/2 max(0, tanh(pi (t' - lag)/lag + 1)), t'
+//! the undamped value), or none. Kept dimensions: the
 //! first m with cumsum(l^2)/sum(l^2) >= `var_cutoff`. Timescale = -lag/ln|l| in frames.
 //! METHOD 7.3; MSM.md section 2.
 
@@ -233,12 +235,10 @@ impl Tica {
                 Scaling::None => 1.0,
                 Scaling::KineticMap => l,
                 Scaling::CommuteMap => {
-                    let t = timescale(l, lag);
-                    if t.is_infinite() {
-                        return t;
-                    }
-                    let damp = (std::f64::consts::PI * ((t - lag) / lag)).tanh() + 1.0;
-                    (0.5 * t * damp.max(0.0)).sqrt()
+                    let l = l.abs().min(1.0 - f64::EPSILON);
+                    let t = 1.0 - lag / l.ln();
+                    let damp = (std::f64::consts::PI * (t - lag) / lag + 1.0).tanh();
+                    (0.25 * t * damp.max(0.0)).sqrt()
                 }
             })
             .collect()
@@ -312,29 +312,27 @@ impl Whitening {
         }
         let mut inverse_sd: Vec<f64> = (0..d).map(|i| 1.0 / c[(i, i)].sqrt()).collect();
         constant.iter().for_each(|&i| inverse_sd[i] = 0.0);
-        let mut correlation = Matrix::zeros(d, d);
-        for i in 0..d {
-            for j in 0..d {
-                correlation[(i, j)] = c[(i, j)] * inverse_sd[i] * inverse_sd[j];
+        let moving: Vec<usize> = (0..d).filter(|i| inverse_sd[*i] > 0.0).collect();
+        let n = moving.len();
+        let mut correlation = c.select(&moving);
+        for (a, &i) in moving.iter().enumerate() {
+            for (b, &j) in moving.iter().enumerate() {
+                correlation[(a, b)] *= inverse_sd[i] * inverse_sd[j];
             }
         }
         let (values, vectors) = symmetric_eigen(&correlation)?;
-        let cut = values[d - 1] * epsilon.max(f64::EPSILON * d as f64);
-        let kept: Vec<usize> = (0..d).rev().filter(|&j| values[j] > cut).collect();
-        let mut basis = columns(&vectors, &kept);
-        for i in 0..d {
+        let cut = values[n - 1] * epsilon.max(f64::EPSILON * n as f64);
+        let kept: Vec<usize> = (0..n).rev().filter(|&j| values[j] > cut).collect();
+        let mut basis = Matrix::zeros(d, kept.len());
+        for (a, &i) in moving.iter().enumerate() {
             for (b, &j) in kept.iter().enumerate() {
-                basis[(i, b)] *= inverse_sd[i] / values[j].sqrt();
+                basis[(i, b)] = vectors[(a, j)] * inverse_sd[i] / values[j].sqrt();
             }
         }
         let mut null: Vec<Vec<f64>> = Vec::new();
-        for &i in &constant {
+        for j in (0..n).filter(|&j| values[j] <= cut) {
             let mut v = vec![0.0; d];
-            v[i] = 1.0;
-            null.push(v);
-        }
-        for j in (0..d).filter(|&j| values[j] <= cut) {
-            let v: Vec<f64> = (0..d).map(|i| vectors[(i, j)] * inverse_sd[i]).collect();
+            moving.iter().enumerate().for_each(|(a, &i)| v[i] = vectors[(a, j)] * inverse_sd[i]);
             push_orthonormal(&mut null, v);
         }
         Ok(Self { basis, constant, null, inverse_sd })

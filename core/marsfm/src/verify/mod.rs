@@ -5,6 +5,7 @@
 //! gives one [`Report`]; beyond tolerance `ok` is false and the command exits with 1.
 
 pub mod geometry;
+pub mod msm;
 pub mod network;
 pub mod observables;
 
