@@ -1,0 +1,205 @@
+//! Trees of jumps from a frame of a system, what came of them, and the files they become.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use marsfm_geometry::{Peptide, Topology};
+use marsfm_host::Host;
+use marsfm_sampling::{Node, REASONS, Reason, TreeSpec, grow};
+use marsfm_surrogate::{Solver, Surrogate};
+use marsfm_trajectory::{Frame, FrameSink};
+use serde::Serialize;
+
+/// How the default surrogate is integrated: see `docs/decisions/0005-solver.md`.
+pub const DEFAULT_SOLVER: Solver = Solver::Midpoint { steps: 10 };
+
+/// A chain to sample: who its atoms are, where they start.
+pub struct Start<'a> {
+    /// Atoms in the caller's order.
+    pub topology: &'a Topology,
+    /// The chain among them.
+    pub peptide: &'a Peptide,
+    /// Start frame, whole, nm.
+    pub positions_nm: &'a [[f32; 3]],
+}
+
+/// How many draws had which fate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Tally {
+    /// All draws.
+    pub draws: usize,
+    /// Accepted draws.
+    pub accepted: usize,
+    /// Accepted draws that minimisation has to mend.
+    pub need_repair: usize,
+    /// Rejections by reason; a draw can have several.
+    pub rejected: BTreeMap<Reason, usize>,
+}
+
+impl Tally {
+    /// Counts nodes.
+    pub fn of(nodes: &[Node]) -> Self {
+        let mut tally = Self { draws: nodes.len(), ..Self::default() };
+        for v in nodes.iter().map(|n| &n.verdict) {
+            tally.accepted += usize::from(v.accepted());
+            tally.need_repair += usize::from(v.accepted() && !v.repair.is_empty());
+            for reason in REASONS.iter().filter(|r| v.rejected.contains(r)) {
+                *tally.rejected.entry(*reason).or_insert(0) += 1;
+            }
+        }
+        tally
+    }
+
+    /// Share of draws accepted.
+    pub fn acceptance(&self) -> f64 {
+        self.accepted as f64 / self.draws.max(1) as f64
+    }
+}
+
+/// Grows a tree from the start.
+pub fn tree(
+    surrogate: &Surrogate,
+    start: &Start,
+    spec: &TreeSpec,
+    rng_seed: u64,
+    solver: Solver,
+    progress: impl FnMut(usize, usize) -> bool,
+) -> Result<Vec<Node>> {
+    let root = start.peptide.encode(start.positions_nm)?;
+    Ok(grow(surrogate, start.peptide.types(), &[root], spec, rng_seed, solver, progress)?)
+}
+
+/// At most `n` of the points, each as far as possible from those before it (Gonzalez 1985), the
+/// first being the one farthest from the mean: which samples to hand to an engine first.
+pub fn spread(points: &[Vec<f64>], n: usize) -> Vec<usize> {
+    let Some(width) = points.first().map(Vec::len) else { return Vec::new() };
+    let square =
+        |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum() };
+    let mean: Vec<f64> = (0..width)
+        .map(|k| points.iter().map(|p| p[k]).sum::<f64>() / points.len() as f64)
+        .collect();
+    let mut distance: Vec<f64> = points.iter().map(|p| square(p, &mean)).collect();
+    let mut chosen = Vec::new();
+    while chosen.len() < n.min(points.len()) {
+        let (at, far) = distance
+            .iter()
+            .copied()
+            .enumerate()
+            .fold((0, f64::NEG_INFINITY), |best, d| if d.1 > best.1 { d } else { best });
+        if !chosen.is_empty() && far <= 0.0 {
+            break; // only copies are left
+        }
+        for (d, p) in distance.iter_mut().zip(points) {
+            let new = square(p, &points[at]);
+            *d = if chosen.is_empty() { new } else { d.min(new) };
+        }
+        chosen.push(at);
+    }
+    chosen
+}
+
+/// The files of an ensemble.
+#[derive(Clone, Debug, Serialize)]
+pub struct EnsembleFiles {
+    /// Accepted samples in draw order.
+    pub trajectory: PathBuf,
+    /// Their topology: the start frame.
+    pub topology: PathBuf,
+    /// Seeds, one model each.
+    pub seeds: PathBuf,
+    /// Every draw with parent, depth, noise stream and verdict.
+    pub record: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    model_sha256: &'a str,
+    rng_seed: u64,
+    tally: Tally,
+    seeds: &'a [usize],
+    draws: Vec<Draw<'a>>,
+}
+
+#[derive(Serialize)]
+struct Draw<'a> {
+    parent: Option<usize>,
+    depth: usize,
+    id: u64,
+    verdict: &'a marsfm_sampling::Verdict,
+}
+
+/// Writes accepted samples (XTC + PDB), the seeds among them (indices into `nodes`; PDB) and the
+/// record of all draws (JSON) into a folder.
+pub fn write(
+    host: &Host,
+    folder: &Path,
+    start: &Start,
+    surrogate: &Surrogate,
+    nodes: &[Node],
+    seeds: &[usize],
+    rng_seed: u64,
+) -> Result<EnsembleFiles> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("{}: cannot create the folder", folder.display()))?;
+    ensure!(
+        seeds.iter().all(|s| nodes.get(*s).is_some_and(|n| n.verdict.accepted())),
+        "a seed is not an accepted draw"
+    );
+    let files = EnsembleFiles {
+        trajectory: folder.join("ensemble.xtc"),
+        topology: folder.join("ensemble.pdb"),
+        seeds: folder.join("seeds.pdb"),
+        record: folder.join("samples.json"),
+    };
+    let frame = |positions_nm: Vec<[f32; 3]>, time_ps: f64| Frame {
+        positions_nm,
+        cell_nm: None,
+        time_ps: Some(time_ps),
+    };
+    let mut topology = host.create(&files.topology, start.topology)?;
+    topology.write(&frame(start.positions_nm.to_vec(), 0.0))?;
+    topology.finish()?;
+    let write_all =
+        |mut sink: Box<dyn FrameSink>, which: &mut dyn Iterator<Item = &Node>| -> Result<()> {
+            for (i, node) in which.enumerate() {
+                let placed = start.peptide.place(start.positions_nm, &node.conformation)?;
+                sink.write(&frame(placed, i as f64))?;
+            }
+            Ok(sink.finish()?)
+        };
+    let accepted = nodes.iter().filter(|n| n.verdict.accepted());
+    if accepted.clone().next().is_some() {
+        write_all(host.create(&files.trajectory, start.topology)?, &mut accepted.into_iter())?;
+        let mut chosen = seeds.iter().map(|s| &nodes[*s]);
+        write_all(host.create(&files.seeds, start.topology)?, &mut chosen)?;
+    }
+    let record = Record {
+        model_sha256: surrogate.sha256(),
+        rng_seed,
+        tally: Tally::of(nodes),
+        seeds,
+        draws: nodes
+            .iter()
+            .map(|n| Draw { parent: n.parent, depth: n.depth, id: n.id, verdict: &n.verdict })
+            .collect(),
+    };
+    let text = serde_json::to_vec(&record)?;
+    marsfm_trajectory::write_atomically(&files.record, &text)
+        .with_context(|| format!("{}: cannot write", files.record.display()))?;
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spread_takes_the_corners_first_and_no_copies() {
+        let points: Vec<Vec<f64>> =
+            [[0.0, 0.0], [0.1, 0.0], [5.0, 0.0], [5.0, 0.0], [0.0, 3.0]].map(Vec::from).to_vec();
+        assert_eq!(spread(&points, 3), [2, 4, 0]);
+        assert_eq!(spread(&points, 9).len(), 4);
+        assert!(spread(&[], 3).is_empty());
+    }
+}
