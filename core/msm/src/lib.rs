@@ -17,9 +17,9 @@ mod polytope;
 mod random;
 mod rows;
 mod store;
-mod warning_text;
 #[cfg(test)]
 mod test_support;
+mod warning_text;
 
 pub mod counts;
 pub mod estimate;

@@ -6,7 +6,8 @@ use crate::Warning;
 
 fn list(items: &[usize]) -> String {
     let shown: Vec<String> = items.iter().take(8).map(usize::to_string).collect();
-    let more = if items.len() > 8 { format!(" and {} more", items.len() - 8) } else { String::new() };
+    let more =
+        if items.len() > 8 { format!(" and {} more", items.len() - 8) } else { String::new() };
     shown.join(", ") + &more
 }
 
@@ -33,7 +34,10 @@ impl fmt::Display for Warning {
                 "{n_pairs} time-lagged pairs for {n_features} features: the slow coordinates are partly fitted noise; use fewer features or more MD"
             ),
             Self::FewerClusters { asked, got } => {
-                write!(f, "{got} microstates instead of {asked}: the data has no more distinct points")
+                write!(
+                    f,
+                    "{got} microstates instead of {asked}: the data has no more distinct points"
+                )
             }
             Self::NotConverged { iterations, change } => write!(
                 f,
@@ -44,13 +48,15 @@ impl fmt::Display for Warning {
                 "empty clusters were reseeded {reseeded} times; empty at the end: {}",
                 if empty.is_empty() { "none".into() } else { list(empty) }
             ),
-            Self::StatesOutsideActiveSet { states, n_connected_sets, frame_fraction_active } => write!(
-                f,
-                "{} microstates ({}) lie outside the largest of {n_connected_sets} connected sets, which holds {:.1} % of the frames",
-                states.len(),
-                list(states),
-                100.0 * frame_fraction_active
-            ),
+            Self::StatesOutsideActiveSet { states, n_connected_sets, frame_fraction_active } => {
+                write!(
+                    f,
+                    "{} microstates ({}) lie outside the largest of {n_connected_sets} connected sets, which holds {:.1} % of the frames",
+                    states.len(),
+                    list(states),
+                    100.0 * frame_fraction_active
+                )
+            }
             Self::SeveralComponents { n_components } => write!(
                 f,
                 "{n_components} closed components: their relative weights are counts, not equilibrium populations"
@@ -63,7 +69,10 @@ impl fmt::Display for Warning {
                 "no gap in the spectrum after the chosen number of macrostates ({last:.3} then {next:.3}): they are bins rather than metastable states"
             ),
             Self::NotCrisp { crispness } => {
-                write!(f, "macrostate memberships are soft (mean largest membership {crispness:.2})")
+                write!(
+                    f,
+                    "macrostate memberships are soft (mean largest membership {crispness:.2})"
+                )
             }
             Self::OneTrajectoryOnly { macrostate, trajectory, frames } => write!(
                 f,
