@@ -1,2 +1,80 @@
-//! The marsfm command.
-fn main() {}
+//! The `marsfm` program: arguments in, use-cases called, words and files out. No science here.
+
+mod commands;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// State-to-state jumps for molecular dynamics.
+#[derive(Parser)]
+#[command(name = "marsfm", version, about, max_term_width = 100)]
+struct Arguments {
+    /// Threads to use; results do not depend on it.
+    #[arg(long, global = true)]
+    threads: Option<usize>,
+    /// A plugin to load, beside those in the plugin folders; can be repeated.
+    #[arg(long, global = true, value_name = "FILE")]
+    plugin: Vec<std::path::PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The main job on one peptide, end to end, into a folder with a report.
+    Demo(commands::demo::Arguments),
+    /// Build and look at Markov state models.
+    #[command(subcommand)]
+    Msm(commands::msm::Command),
+    /// Train a surrogate from a recipe; a killed run goes on where it was.
+    Train(commands::train::Arguments),
+    /// Draw conformations from a surrogate, starting at a frame of a trajectory or a structure.
+    Sample(commands::sample::Arguments),
+    /// Judge every frame of an ensemble: can MD start from it?
+    Check(commands::check::Arguments),
+    /// Compare surrogates with the null proposer on peptides they never saw.
+    Benchmark(commands::benchmark::Arguments),
+    /// Show a surrogate's model card.
+    Model(commands::model::Arguments),
+    /// Check this machine's numbers against stored reference numbers.
+    #[command(subcommand)]
+    Verify(commands::verify::Command),
+    /// What plugins were found, what was refused and why.
+    #[command(subcommand)]
+    Plugins(commands::plugins::Command),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    marsfm::use_threads(arguments.threads)?;
+    let host = || -> anyhow::Result<marsfm::Host> {
+        let mut host = marsfm::Host::with_default_paths();
+        for path in &arguments.plugin {
+            host.load(path)?;
+        }
+        Ok(host)
+    };
+    match arguments.command {
+        Command::Demo(a) => commands::demo::run(&host()?, &a),
+        Command::Msm(c) => commands::msm::run(&host()?, &c),
+        Command::Train(a) => commands::train::run(&host()?, &a),
+        Command::Sample(a) => commands::sample::run(&host()?, &a),
+        Command::Check(a) => commands::check::run(&host()?, &a),
+        Command::Benchmark(a) => commands::benchmark::run(&host()?, &a),
+        Command::Model(a) => commands::model::run(&a),
+        Command::Verify(c) => commands::verify::run(&c),
+        Command::Plugins(c) => commands::plugins::run(&host()?, &c),
+    }
+}

@@ -1,0 +1,29 @@
+//! One module per command: its arguments and how its result is told.
+
+pub mod benchmark;
+pub mod check;
+pub mod demo;
+pub mod model;
+pub mod msm;
+pub mod plugins;
+pub mod sample;
+pub mod train;
+pub mod verify;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// The surrogate that was named, or the default one: `MARSFM_MODEL`, installed, or of a checkout.
+pub fn model(named: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(path) => Ok(path.clone()),
+        None => Ok(marsfm::session::default_model(std::env::current_exe().ok().as_deref())?),
+    }
+}
+
+/// Prints a value as indented JSON.
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
