@@ -12,7 +12,8 @@ use marsfm_geometry::Conformation;
 use marsfm_host::Host;
 use marsfm_metrics::PeptideScores;
 use marsfm_sampling::{ResidueLibrary, TreeSpec, grow, judge};
-use marsfm_surrogate::{Solver, Surrogate};
+use marsfm_surrogate::checkpoint::Checkpoint;
+use marsfm_surrogate::{Solver, Surrogate, params};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -64,6 +65,13 @@ impl Row {
             Some(s) => [s.torsions.all, s.tica_01.unwrap_or(worst), s.macrostates],
         }
     }
+}
+
+/// The same network with random weights: what a surrogate that learned nothing scores.
+pub fn randomised(surrogate: &Surrogate, rng_seed: u64) -> Result<Surrogate> {
+    let card = surrogate.card().clone();
+    let values = params::from_recipe(&card.network, &format!("randomised-{rng_seed}"));
+    Ok(Surrogate::from_checkpoint(Checkpoint { card, values, sha256: "random weights".into() })?)
 }
 
 /// Builds the null proposer from MD of the systems named.

@@ -1,11 +1,38 @@
 //! State-to-state jumps for molecular dynamics: the use-cases, each once.
+//!
+//! Data flows one way: [`systems`] (trajectories in memory) → [`markov`] (features, Markov model) →
+//! [`train`] (pairs, surrogate) → [`sample`] (jumps, seeds) → [`score`] and [`benchmark`] (against
+//! MD). [`session`] serves programs that bring their own atoms; [`demo`] runs everything once.
 
+use std::path::Path;
+
+pub mod assign;
 pub mod benchmark;
+pub mod check;
 pub mod demo;
 mod demo_report;
 pub mod markov;
 pub mod sample;
 pub mod score;
+pub mod session;
 pub mod systems;
 pub mod train;
 pub mod verify;
+
+pub use marsfm_host::Host;
+pub use marsfm_msm as msm;
+pub use marsfm_surrogate as surrogate;
+
+/// Reads a surrogate's model card without its weights.
+pub fn read_card(path: &Path) -> Result<surrogate::card::ModelCard, surrogate::SurrogateError> {
+    surrogate::checkpoint::read_card(path)
+}
+
+/// Limits the threads of this process; `None` leaves one per core. Results do not depend on it.
+/// Errors if threads are already running.
+pub fn use_threads(threads: Option<usize>) -> anyhow::Result<()> {
+    if let Some(n) = threads {
+        rayon::ThreadPoolBuilder::new().num_threads(n).build_global()?;
+    }
+    Ok(())
+}

@@ -65,10 +65,8 @@ pub fn build(system: &System, settings: &MsmSettings) -> Result<SystemMsm> {
         rng_seed: settings.rng_seed,
         ..MsmBuilder::new(1)
     };
-    let views: Vec<Rows> = rows
-        .iter()
-        .map(|m| Rows::new(m.as_slice(), m.n_features()))
-        .collect::<Result<_, _>>()?;
+    let views: Vec<Rows> =
+        rows.iter().map(|m| Rows::new(m.as_slice(), m.n_features())).collect::<Result<_, _>>()?;
     let msm = builder.build(&views).with_context(|| format!("system {}", system.name))?;
     Ok(SystemMsm { features, rows, msm })
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use marsfm_geometry::{Peptide, Topology};
 use marsfm_host::Host;
-use marsfm_sampling::{Node, REASONS, Reason, TreeSpec, grow};
+use marsfm_sampling::{
+    Difference, Node, REASONS, Reason, RequestedDomain, TreeSpec, differences, grow,
+};
 use marsfm_surrogate::{Solver, Surrogate};
 use marsfm_trajectory::{Frame, FrameSink};
 use serde::Serialize;
@@ -188,6 +190,122 @@ pub fn write(
     marsfm_trajectory::write_atomically(&files.record, &text)
         .with_context(|| format!("{}: cannot write", files.record.display()))?;
     Ok(files)
+}
+
+/// What to draw from one start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shape {
+    /// So many single jumps.
+    Jumps(usize),
+    /// A wide and shallow tree of so many draws.
+    Exploration(usize),
+    /// Chains of jumps.
+    Populations {
+        /// Draws in all, rejected ones counted.
+        draws: usize,
+        /// Jumps per chain.
+        depth: usize,
+    },
+}
+
+impl Shape {
+    /// The tree it means.
+    pub fn spec(self) -> TreeSpec {
+        match self {
+            Self::Jumps(n) => TreeSpec { roots: n, branching: 0, depth: 1, budget: n, retries: 0 },
+            Self::Exploration(n) => TreeSpec::exploration(n),
+            Self::Populations { draws, depth } => TreeSpec::populations(draws, depth),
+        }
+    }
+}
+
+/// A request of `marsfm sample`.
+pub struct SampleRequest<'a> {
+    /// Surrogate file.
+    pub model: &'a Path,
+    /// Topology file; its coordinates are the start if `start` is `None`.
+    pub topology: &'a Path,
+    /// Trajectory and frame to start from.
+    pub start: Option<(&'a Path, usize)>,
+    /// What to draw.
+    pub shape: Shape,
+    /// Most seeds to write.
+    pub seeds: usize,
+    /// Random seed.
+    pub rng_seed: u64,
+    /// How to integrate.
+    pub solver: Solver,
+    /// Folder to write into.
+    pub out: &'a Path,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Drawn {
+    /// Fates of the draws.
+    pub tally: Tally,
+    /// What of the request lies outside the surrogate's training.
+    pub differences: Vec<Difference>,
+    /// Files written.
+    pub files: EnsembleFiles,
+}
+
+/// Draws from one start and writes ensemble, seeds and record. Seeds are spread over the torsions.
+pub fn run(
+    host: &Host,
+    request: &SampleRequest,
+    progress: impl FnMut(usize, usize) -> bool,
+) -> Result<Drawn> {
+    let surrogate = Surrogate::load(request.model)?;
+    let (topology, own) = host.read_topology(request.topology)?;
+    let mut frame = match request.start {
+        None => own.with_context(|| {
+            format!(
+                "{}: has no coordinates to start from; give --start",
+                request.topology.display()
+            )
+        })?,
+        Some((path, index)) => read_frame(host, path, topology.len(), index)?,
+    };
+    let at = || format!("{}", request.topology.display());
+    let peptide = match frame.cell_nm {
+        Some(cell) => {
+            let peptide = Peptide::from_topology_in_cell(&topology, &frame.positions_nm, &cell);
+            let peptide = peptide.with_context(at)?;
+            peptide.make_whole(&mut frame.positions_nm, &cell)?;
+            peptide
+        }
+        None => Peptide::from_topology(&topology, &frame.positions_nm).with_context(at)?,
+    };
+    let start = Start { topology: &topology, peptide: &peptide, positions_nm: &frame.positions_nm };
+    let spec = request.shape.spec();
+    let nodes = tree(&surrogate, &start, &spec, request.rng_seed, request.solver, progress)?;
+    let accepted: Vec<usize> = (0..nodes.len()).filter(|i| nodes[*i].verdict.accepted()).collect();
+    let torsions = |i: &usize| -> Vec<f64> {
+        nodes[*i].conformation.torsions.iter().flatten().flatten().map(|v| f64::from(*v)).collect()
+    };
+    let points: Vec<Vec<f64>> = accepted.iter().map(torsions).collect();
+    let seeds: Vec<usize> =
+        spread(&points, request.seeds).into_iter().map(|i| accepted[i]).collect();
+    let files = write(host, request.out, &start, &surrogate, &nodes, &seeds, request.rng_seed)?;
+    let asked = RequestedDomain {
+        capped: Some(peptide.is_capped()),
+        bystanders: Some(peptide.n_bystanders()),
+        ..RequestedDomain::default()
+    };
+    let differences = differences(&surrogate.card().domain, peptide.types(), &asked);
+    Ok(Drawn { tally: Tally::of(&nodes), differences, files })
+}
+
+/// Frame `index` of a trajectory.
+fn read_frame(host: &Host, path: &Path, n_atoms: usize, index: usize) -> Result<Frame> {
+    let mut source = host.open(path, Some(n_atoms))?;
+    source.seek(index)?;
+    let mut frame = Frame::default();
+    if !source.read(&mut frame)? {
+        bail!("{}: has no frame {index}", path.display());
+    }
+    Ok(frame)
 }
 
 #[cfg(test)]

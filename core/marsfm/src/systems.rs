@@ -25,8 +25,9 @@ impl SystemFiles {
     /// The files of `root/NAME`: `NAME.pdb` and every `.xtc` beside it, in name order.
     pub fn in_folder(root: &Path, name: &str) -> Result<Self> {
         let folder = root.join(name);
-        let entries = std::fs::read_dir(&folder)
-            .with_context(|| format!("{}: cannot list the folder of system {name}", folder.display()))?;
+        let entries = std::fs::read_dir(&folder).with_context(|| {
+            format!("{}: cannot list the folder of system {name}", folder.display())
+        })?;
         let mut trajectories = Vec::new();
         for entry in entries {
             let path = entry?.path();
@@ -101,7 +102,9 @@ impl System {
         };
         let trajectories = self.data.trajectories().iter().enumerate();
         trajectories
-            .map(|(t, trajectory)| (0..trajectory.n_frames()).into_par_iter().map(|f| one(t, f)).collect())
+            .map(|(t, trajectory)| {
+                (0..trajectory.n_frames()).into_par_iter().map(|f| one(t, f)).collect()
+            })
             .collect()
     }
 

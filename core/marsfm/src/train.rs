@@ -8,8 +8,9 @@ use marsfm_host::Host;
 use marsfm_msm::{Msm, PairSampler};
 use marsfm_surrogate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE, TrainingRecord};
 use marsfm_surrogate::checkpoint::{self, Storage};
+pub use marsfm_training::Status;
 use marsfm_training::{
-    Pair, PairLevel, PairSource, Recipe, Status, System as TrainingSystem, Trainer, TrainingSet,
+    Pair, PairLevel, PairSource, Recipe, System as TrainingSystem, Trainer, TrainingSet,
 };
 use rand::{Rng, RngExt};
 use sha2::{Digest, Sha256};
@@ -44,8 +45,8 @@ pub enum TrainEvent<'a> {
 pub fn read_recipe(path: &Path) -> Result<Recipe> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{}: cannot read the recipe", path.display()))?;
-    let recipe: Recipe =
-        toml::from_str(&text).with_context(|| format!("{}: is no training recipe", path.display()))?;
+    let recipe: Recipe = toml::from_str(&text)
+        .with_context(|| format!("{}: is no training recipe", path.display()))?;
     recipe.network.check().with_context(|| format!("{}", path.display()))?;
     Ok(recipe)
 }
