@@ -15,9 +15,10 @@ pub(crate) struct Folder {
     pub shared: bool,
 }
 
-/// The folders to search, in order, without repetition; not all of them exist.
-pub(crate) fn folders() -> Vec<Folder> {
-    let mut found = Vec::new();
+/// The folders to search, in order, without repetition (not all of them exist), and the entries
+/// of `MARSFM_PLUGIN_PATH` that cannot be searched, with the reason.
+pub(crate) fn folders() -> (Vec<Folder>, Vec<(PathBuf, &'static str)>) {
+    let (mut found, mut refused) = (Vec::new(), Vec::new());
     let mut add = |path: PathBuf, shared| {
         let path = path.canonicalize().unwrap_or(path);
         if !found.iter().any(|f: &Folder| f.path == path) {
@@ -25,8 +26,14 @@ pub(crate) fn folders() -> Vec<Folder> {
         }
     };
     if let Some(list) = std::env::var_os(PATH_VARIABLE) {
-        for path in std::env::split_paths(&list).filter(|p| p.is_absolute()) {
-            add(path, false);
+        for path in std::env::split_paths(&list).filter(|p| !p.as_os_str().is_empty()) {
+            if !path.is_absolute() {
+                refused.push((path, "MARSFM_PLUGIN_PATH must hold absolute paths only"));
+            } else if !path.is_dir() {
+                refused.push((path, "this folder of MARSFM_PLUGIN_PATH does not exist"));
+            } else {
+                add(path, false);
+            }
         }
     }
     let binaries = [own_library(), std::env::current_exe().ok()];
@@ -40,7 +47,7 @@ pub(crate) fn folders() -> Vec<Folder> {
             add(home.join(".."), true);
         }
     }
-    found
+    (found, refused)
 }
 
 /// Files in `folder` that are meant as plugins, in the order of their names.
@@ -68,7 +75,7 @@ fn own_library() -> Option<PathBuf> {
     // SAFETY: an all-zero Dl_info is valid; dladdr fills it and keeps nothing.
     let name = unsafe {
         let mut info: libc::Dl_info = std::mem::zeroed();
-        let here = folders as fn() -> Vec<Folder> as *const libc::c_void;
+        let here = candidates as fn(&Folder) -> Vec<PathBuf> as *const libc::c_void;
         if libc::dladdr(here, &mut info) == 0 || info.dli_fname.is_null() {
             return None;
         }
@@ -100,7 +107,7 @@ mod tests {
     fn the_folder_of_a_test_program_and_the_one_above_are_searched() {
         let exe = std::env::current_exe().unwrap().canonicalize().unwrap();
         let deps = exe.parent().unwrap();
-        let found = folders();
+        let (found, _) = folders();
         assert!(found.iter().any(|f| f.path == deps && f.shared));
         assert!(found.iter().any(|f| f.path == deps.parent().unwrap() && f.shared));
         assert!(found.iter().all(|f| f.path.is_absolute()));

@@ -39,7 +39,11 @@ impl Host {
     /// is refused is recorded, see [`Host::report`], and the search goes on.
     pub fn with_default_paths() -> Self {
         let mut host = Self::new();
-        for folder in find::folders() {
+        let (folders, refused) = find::folders();
+        for (path, why) in refused {
+            host.refuse(&path, why.into());
+        }
+        for folder in folders {
             host.searched.push(folder.path.clone());
             for file in find::candidates(&folder) {
                 host.consider(&file);

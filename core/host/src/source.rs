@@ -66,11 +66,10 @@ impl PluginSource {
 
     fn failed(&self, error: HostError) -> TrajectoryError {
         match error {
-            HostError::Plugin { file, plugin, message, .. } => TrajectoryError::Frame {
-                file,
-                frame: self.next,
-                message: format!("{message} (plugin {plugin})"),
-            },
+            HostError::Plugin { file, plugin, message, .. } => {
+                let message = of_frame(&message, self.next, &plugin);
+                TrajectoryError::Frame { file, frame: self.next, message }
+            }
             other => other.into_trajectory(),
         }
     }
@@ -148,6 +147,13 @@ impl Drop for PluginSource {
     }
 }
 
+/// A plugin's text without the frame, which the error names already.
+fn of_frame(message: &str, frame: usize, plugin: &str) -> String {
+    let name = format!("frame {frame}");
+    let rest = message.strip_prefix(&name).unwrap_or(message).trim_start_matches([':', ',', ' ']);
+    format!("{} (plugin {plugin})", if rest.is_empty() { message } else { rest })
+}
+
 /// Index of the first atom that is not at a finite place.
 pub(crate) fn not_finite(positions_nm: &[[f32; 3]]) -> Option<usize> {
     positions_nm.iter().position(|p| !p.iter().all(|x| x.is_finite()))
@@ -218,7 +224,7 @@ impl FrameSink for PluginSink {
         let status = write_frame(self.writer, &row);
         self.plugin.check(status, &file).map_err(|e| match e {
             HostError::Plugin { message, plugin, .. } => {
-                bad(format!("{message} (plugin {plugin})"))
+                bad(of_frame(&message, self.written, &plugin))
             }
             other => other.into_trajectory(),
         })?;

@@ -2,9 +2,10 @@
 #![allow(unsafe_code)] // copies text into a C buffer
 
 use crate::abi::*;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 /// A failure: the status that crosses and the sentence that explains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,22 @@ impl From<std::io::Error> for PluginError {
 
 thread_local! {
     static LAST: RefCell<String> = const { RefCell::new(String::new()) };
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps panics that [`guard`] turns into statuses off stderr. Called by the entry of a plugin,
+/// which has its own copy of the Rust runtime: the host's panics are not touched.
+#[doc(hidden)]
+pub fn quiet_guarded_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !GUARDED.with(Cell::get) {
+                loud(info);
+            }
+        }));
+    });
 }
 
 fn remember(message: String) {
@@ -71,7 +88,10 @@ fn remember(message: String) {
 /// Runs the body of an exported function: errors and panics become a status and a text, success
 /// clears the text. Nothing unwinds out of it.
 pub fn guard(body: impl FnOnce() -> Result<i32, PluginError>) -> i32 {
-    match catch_unwind(AssertUnwindSafe(body)) {
+    let outer = GUARDED.with(|g| g.replace(true));
+    let result = catch_unwind(AssertUnwindSafe(body));
+    GUARDED.with(|g| g.set(outer));
+    match result {
         Ok(Ok(status)) => {
             remember(String::new());
             status

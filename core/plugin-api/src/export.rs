@@ -54,6 +54,7 @@ macro_rules! export_plugin {
             pub extern "C" fn marsfm_plugin_entry(
                 host: *const abi::HostInfo,
             ) -> *const abi::Entry {
+                $crate::quiet_guarded_panics();
                 if $crate::accepts(host) { &ENTRY } else { ::std::ptr::null() }
             }
 

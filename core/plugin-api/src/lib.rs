@@ -24,6 +24,8 @@ pub use door::{RustDoor, RustDoorRef};
 #[doc(hidden)]
 pub use door::{accepts, entry, find_service, rust_door};
 pub use element::element;
+#[doc(hidden)]
+pub use error::quiet_guarded_panics;
 pub use error::{PluginError, guard, last_error};
 pub use featurizer::{FeaturizerPlugin, featurizer_table};
 pub use records::{

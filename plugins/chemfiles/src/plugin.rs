@@ -34,7 +34,8 @@ pub fn known(path: &Path) -> Result<Known, PluginError> {
         // CHARMM's, which is wrong by a factor of 20.455 for OpenMM's files.
         "dcd" => ("DCD", false),
         "tpr" => ("TPR", false),
-        "nc" | "ncdf" => ("Amber NetCDF", true),
+        // chemfiles 0.10.4 does not read the times of NetCDF files.
+        "nc" | "ncdf" => ("Amber NetCDF", false),
         other => {
             let message = format!("the chemfiles plugin does not offer `.{other}`");
             return Err(PluginError::unsupported(message));
@@ -52,7 +53,7 @@ impl TrajectoryPlugin for Chemfiles {
         format(c"mmCIF", c"cif,mmcif", READS | TOPOLOGY, 0),
         format(c"DCD", c"dcd", READS, 0),
         format(c"GROMACS TPR", c"tpr", TOPOLOGY, 0),
-        format(c"Amber NetCDF", c"nc,ncdf", READS, 0),
+        format(c"Amber NetCDF", c"nc,ncdf", READS | WRITES, 0),
     ];
 
     fn read_topology(path: &Path) -> Result<TopologyFile, PluginError> {

@@ -1,4 +1,4 @@
-//! Writes XTC, TRR, GRO and PDB through chemfiles. Frames without a time get their index.
+//! Writes XTC, TRR, GRO, PDB and Amber NetCDF through chemfiles. Frames without a time get their index.
 
 use crate::plugin::{failed, known};
 use crate::warnings;

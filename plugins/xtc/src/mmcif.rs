@@ -97,7 +97,7 @@ fn atom_site(
     let (altloc, insertion) = (column("label_alt_id"), column("pdbx_pdb_ins_code"));
     let (symbol, occupancy) = (column("type_symbol"), column("occupancy"));
     let model_column = column("pdbx_pdb_model_num");
-    if values.len() % names.len() != 0 {
+    if !values.len().is_multiple_of(names.len()) {
         return Err(PluginError::format(format!(
             "the _atom_site loop is cut off: {} values are no multiple of {} columns",
             values.len(),

@@ -95,7 +95,8 @@ fn index(file: &mut BufReader<File>, length: u64) -> Result<(Vec<u64>, usize), P
                     (i32::from_be_bytes(word(1 + k)), i32::from_be_bytes(word(4 + k)));
                 high.checked_sub(low).is_some_and(|d| (0..i32::MAX).contains(&d))
             });
-            if !(precision.is_finite() && precision > 0.0) || !(9..73).contains(&small) || !spans {
+            let sound = precision.is_finite() && precision > 0.0 && (9..73).contains(&small);
+            if !(sound && spans) {
                 return Err(damaged("the head of its packed coordinates is damaged".into()));
             }
             let packed = if wide {
@@ -301,6 +302,35 @@ mod tests {
                 let _ = XtcReader::open(&path); // an error or an odd but readable frame
             }
         }
+    }
+
+    #[test]
+    fn damaged_packed_bytes_end_in_an_error_or_a_frame() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.xtc");
+        write(&path, 40, 1);
+        let whole = std::fs::read(&path).unwrap();
+        let mut odd = 0;
+        for at in 60..whole.len() {
+            for value in [0x00, 0x55, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                std::fs::write(&path, &bytes).unwrap();
+                let Ok(mut reader) = XtcReader::open(&path) else { continue };
+                let status = marsfm_plugin_api::guard(|| {
+                    let mut positions_nm = vec![[0.0; 3]; reader.n_atoms];
+                    let mut frame = FrameMut {
+                        positions_nm: &mut positions_nm,
+                        cell_nm: None,
+                        time_ps: None,
+                        time_is_trusted: false,
+                    };
+                    reader.read(&mut frame).map(|_| 0)
+                });
+                odd += usize::from(status != 0);
+            }
+        }
+        assert!(odd > 0, "some of this damage must be noticed");
     }
 
     #[test]

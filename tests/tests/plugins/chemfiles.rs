@@ -60,6 +60,7 @@ fn what_chemfiles_writes_it_reads_back() {
     for (name, positions, cells, times) in [
         ("a.trr", 1e-6, 1e-6, true),
         ("a.xtc", 1e-6, 1e-6, true),
+        ("a.nc", 1e-6, 1e-6, false), // chemfiles passes over its times
         ("a.gro", 6e-4, 1e-4, false),
         ("a.pdb", 6e-5, 1e-3, false),
     ] {
@@ -98,6 +99,44 @@ fn what_chemfiles_writes_it_reads_back() {
             t.residues.iter().map(|r| (r.name.clone(), r.number)).collect::<Vec<_>>()
         };
         assert_eq!(residues(&again), residues(&top), "{name}");
+    }
+}
+
+#[test]
+fn both_plugins_read_the_same_mmcif() {
+    let test = "both_plugins_read_the_same_mmcif";
+    let (Some(shared), Some(chemfiles)) = (shared_or_skip(test), chemfiles(test)) else { return };
+    let xtc = xtc_host();
+    let (top, frame) = xtc.read_topology(shared.join("data/chignolin/chignolin.pdb")).unwrap();
+    let mut text = String::from("data_chignolin\nloop_\n");
+    for item in "group_PDB id type_symbol label_atom_id label_alt_id label_comp_id label_asym_id \
+                 label_seq_id pdbx_PDB_ins_code Cartn_x Cartn_y Cartn_z occupancy \
+                 B_iso_or_equiv auth_seq_id auth_asym_id pdbx_PDB_model_num"
+        .split_whitespace()
+    {
+        text += &format!("_atom_site.{item}\n");
+    }
+    let positions = frame.unwrap().positions_nm;
+    for (i, (atom, p)) in top.atoms.iter().zip(&positions).enumerate() {
+        let r = &top.residues[atom.residue];
+        let [x, y, z] = p.map(|x| f64::from(x) * 10.0);
+        text += &format!(
+            "ATOM {} {} {} . {} A {} ? {x:.3} {y:.3} {z:.3} 1.0 0.0 {} A 1\n",
+            i + 1,
+            atom.element,
+            atom.name,
+            r.name,
+            r.number,
+            r.number
+        );
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("chignolin.cif");
+    std::fs::write(&path, text).unwrap();
+    for host in [&xtc, &chemfiles] {
+        let (again, frame) = host.read_topology(&path).unwrap();
+        assert_eq!(again, top);
+        assert!(difference(&frame.unwrap().positions_nm, &positions) < 1e-6);
     }
 }
 

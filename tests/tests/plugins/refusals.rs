@@ -66,6 +66,16 @@ fn what_is_no_plugin_is_refused() {
 }
 
 #[test]
+fn a_rust_door_of_another_abi_stable_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "extern const char _1as_0lib_1header_0root_bmodule_bloader[512];\n\
+                __attribute__((visibility(\"default\"))) const char\n\
+                _1as_0lib_1header_0root_bmodule_bloader[512] = \"another magic\";\n";
+    let message = refusal(&compile_text(dir.path(), "door", text));
+    assert!(message.contains("its Rust door does not fit"), "{message}");
+}
+
+#[test]
 fn what_others_can_write_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let library = dir.path().join("libmarsfm_plugin_xtc.so");

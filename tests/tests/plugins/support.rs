@@ -12,19 +12,29 @@ pub fn release() -> PathBuf {
     exe.parent().and_then(Path::parent).expect("target/release/deps").to_owned()
 }
 
-/// The built xtc plugin, made current by cargo (`./x test` has built it already).
+/// The built xtc plugin; built here if it is missing or older than its sources (`./x test` has
+/// built it already).
 pub fn xtc_library() -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args(["build", "--release", "--quiet", "-p", "marsfm-plugin-xtc"])
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-            .status()
-            .expect("cargo runs");
-        assert!(status.success(), "the xtc plugin does not build");
-    });
     let library = release().join("libmarsfm_plugin_xtc.so");
+    BUILT.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let time = |p: &Path| p.metadata().and_then(|m| m.modified()).ok();
+        let built = time(&library);
+        let stale = ["plugins/xtc/src", "core/plugin-api/src"]
+            .iter()
+            .flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("sources"))
+            .any(|file| time(&file.expect("a readable entry").path()) > built);
+        if stale {
+            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let status = Command::new(cargo)
+                .args(["build", "--release", "--quiet", "-p", "marsfm-plugin-xtc"])
+                .current_dir(root)
+                .status()
+                .expect("cargo runs");
+            assert!(status.success(), "the xtc plugin does not build");
+        }
+    });
     assert!(library.is_file(), "{} is missing", library.display());
     library
 }
