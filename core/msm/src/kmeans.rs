@@ -9,6 +9,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::{Packed, Set, TRIALS, accumulate, pack_trials, trial_distances};
 use crate::random::Stream;
 use crate::rows::{Real, Rows, check_finite, common_width};
 use crate::{Matrix, MsmError, Warning};
@@ -129,23 +130,57 @@ impl KMeans {
         let mut rng = Stream::new(self.rng_seed, 0);
         let mut centers = Vec::with_capacity(k * d);
         centers.extend(data.row(rng.below(n)));
-        let mut nearest = vec![f64::INFINITY; n];
-        let mut sums = data.lower_distances(&mut nearest, &centers);
+        // `nearest` lags one centre behind (`pending`), which the next pass applies: one pass over
+        // the data per centre. Only blocks drawn from are brought up to date before.
+        let mut pending: Vec<f64> = centers.clone();
+        let mut nearest = vec![T::INFINITY; n];
+        let mut sums: Vec<f64> = {
+            let trials = pack_trials(&pending, d);
+            let blocks = nearest.par_chunks_mut(BLOCK).enumerate();
+            blocks.map(|(b, chunk)| data.trial_block(b, &trials, chunk)[0]).collect()
+        };
         while centers.len() < k * d {
             let total: f64 = sums.iter().sum();
             if !(total > 0.0) {
                 break; // every frame sits on a centre
             }
-            let picks: Vec<usize> =
-                (0..candidates).map(|_| pick(&nearest, &sums, rng.uniform() * total)).collect();
-            let trial: Vec<f64> = picks.iter().flat_map(|&i| data.row(i)).collect();
-            let potentials = data.potentials(&nearest, &trial, picks.len());
-            let best = (0..picks.len())
-                .min_by(|&a, &b| potentials[a].total_cmp(&potentials[b]))
-                .expect("there are candidates");
-            let center = trial[best * d..(best + 1) * d].to_vec();
-            sums = data.lower_distances(&mut nearest, &center);
-            centers.extend(center);
+            let now = pack_trials(&pending, d);
+            let mut fresh = Vec::new();
+            let picks: Vec<usize> = (0..candidates)
+                .map(|_| {
+                    let (b, rest) = pick_block(&sums, rng.uniform() * total);
+                    let end = ((b + 1) * BLOCK).min(n);
+                    let chunk = &mut nearest[b * BLOCK..end];
+                    if !fresh.contains(&b) {
+                        data.trial_block(b, &now, chunk);
+                        fresh.push(b);
+                    }
+                    b * BLOCK + pick(chunk, rest)
+                })
+                .collect();
+            // Lane 0 is the pending centre, the others are candidates.
+            let mut best: (f64, Vec<f64>, Vec<f64>) = (f64::INFINITY, vec![], vec![]);
+            for group in picks.chunks(TRIALS - 1) {
+                let mut lanes = pending.clone();
+                group.iter().for_each(|&i| lanes.extend(data.row(i)));
+                let trials = pack_trials(&lanes, d);
+                let blocks: Vec<[f64; TRIALS]> = nearest
+                    .par_chunks_mut(BLOCK)
+                    .enumerate()
+                    .map(|(b, chunk)| data.trial_block(b, &trials, chunk))
+                    .collect();
+                for lane in 1..=group.len() {
+                    let potential: f64 = blocks.iter().map(|s| s[lane]).sum();
+                    if potential < best.0 {
+                        let sums = blocks.iter().map(|s| s[lane]).collect();
+                        best = (potential, lanes[lane * d..(lane + 1) * d].to_vec(), sums);
+                    }
+                }
+            }
+            let (_, center, lowered) = best;
+            centers.extend(&center);
+            pending = center;
+            sums = lowered;
         }
         Matrix::from_vec(centers.len() / d, d, centers).expect("rows of d numbers")
     }
@@ -225,8 +260,10 @@ impl KMeans {
         reseeded: &mut usize,
     ) -> Vec<usize> {
         let filled = without_rows(centers, empty);
-        let mut nearest = vec![f64::INFINITY; data.n_rows()];
-        data.lower_distances(&mut nearest, filled.as_slice());
+        let mut nearest = vec![T::INFINITY; data.n_rows()];
+        for j in 0..filled.n_rows() {
+            data.lower(&mut nearest, filled.row(j));
+        }
         let mut homeless = Vec::new();
         for &j in empty {
             let mut far = 0;
@@ -235,13 +272,13 @@ impl KMeans {
                     far = i;
                 }
             }
-            if !(nearest[far] > 0.0) {
+            if !(nearest[far] > T::ZERO) {
                 homeless.push(j);
                 continue;
             }
             let center: Vec<f64> = data.row(far).collect();
             centers.row_mut(j).copy_from_slice(&center);
-            data.lower_distances(&mut nearest, &center);
+            data.lower(&mut nearest, &center);
             *reseeded += 1;
         }
         homeless
@@ -270,34 +307,37 @@ pub fn assign<T: Real>(centers: &Matrix, rows: &Rows<'_, T>) -> Result<Vec<i32>,
         });
     }
     check_finite(rows, 0, 0, rows.n_rows())?;
-    let packed = Packed::new(centers);
+    let packed = Packed::<T>::new(centers);
     let mut out = vec![0; rows.n_rows()];
     out.par_chunks_mut(BLOCK).enumerate().for_each(|(b, out)| {
-        let mut scratch = packed.scratch();
-        for (i, o) in out.iter_mut().enumerate() {
-            *o = packed.nearest(rows.row(b * BLOCK + i), &mut scratch).0 as i32;
-        }
+        let start = b * BLOCK;
+        let mut nearest = vec![0u32; out.len()];
+        packed.nearest(rows.span(start, start + out.len()), &mut nearest);
+        out.iter_mut().zip(&nearest).for_each(|(o, j)| *o = *j as i32);
     });
     Ok(out)
 }
 
-/// First index whose running sum of `weights` passes `target`.
-fn pick(weights: &[f64], block_sums: &[f64], mut target: f64) -> usize {
+/// The block that a running sum over blocks reaches `target` in, and what is left of it there.
+fn pick_block(block_sums: &[f64], mut target: f64) -> (usize, f64) {
     let mut block = 0;
     while block + 1 < block_sums.len() && target >= block_sums[block] {
         target -= block_sums[block];
         block += 1;
     }
-    let start = block * BLOCK;
-    let end = (start + BLOCK).min(weights.len());
-    let mut last = start;
-    for i in start..end {
-        if weights[i] > 0.0 {
+    (block, target)
+}
+
+/// First index whose running sum of `weights` passes `target`; never one without weight if any has.
+fn pick<T: Real>(weights: &[T], mut target: f64) -> usize {
+    let mut last = 0;
+    for (i, w) in weights.iter().map(|w| w.to_f64()).enumerate() {
+        if w > 0.0 {
             last = i;
-            if target < weights[i] {
+            if target < w {
                 return i;
             }
-            target -= weights[i];
+            target -= w;
         }
     }
     last
@@ -316,6 +356,7 @@ struct Data<'a, T> {
     trajectories: Vec<Rows<'a, T>>,
     starts: Vec<usize>,
     width: usize,
+    set: Set,
 }
 
 /// Sums of one pass; positions are relative to the centres, which keeps digits at an offset.
@@ -344,7 +385,7 @@ impl<'a, T: Real> Data<'a, T> {
         if starts[trajectories.len()] == 0 {
             return Err(MsmError::NoFrames);
         }
-        Ok(Self { trajectories: trajectories.to_vec(), starts, width })
+        Ok(Self { trajectories: trajectories.to_vec(), starts, width, set: Set::detect() })
     }
 
     fn n_rows(&self) -> usize {
@@ -356,65 +397,42 @@ impl<'a, T: Real> Data<'a, T> {
         self.trajectories[t].row(i - self.starts[t]).iter().map(|v| v.to_f64())
     }
 
-    /// Calls `f` with every row of `start..end` in order.
-    fn for_rows(&self, start: usize, end: usize, mut f: impl FnMut(&[T])) {
+    /// Calls `f` with the rows of `start..end` in order, in spans that lie in one trajectory, and
+    /// the position of each span relative to `start`.
+    fn for_spans(&self, start: usize, end: usize, mut f: impl FnMut(&[T], std::ops::Range<usize>)) {
         let mut t = self.starts.partition_point(|&s| s <= start) - 1;
         let mut at = start;
         while at < end {
             let stop = end.min(self.starts[t + 1]);
             if at < stop {
                 let span = self.trajectories[t].span(at - self.starts[t], stop - self.starts[t]);
-                span.chunks_exact(self.width).for_each(&mut f);
+                f(span, at - start..stop - start);
             }
             at = stop;
             t += 1;
         }
     }
 
-    /// Lowers `nearest` to the squared distance to the nearest of `centers`; sums per block.
-    fn lower_distances(&self, nearest: &mut [f64], centers: &[f64]) -> Vec<f64> {
-        let d = self.width;
-        nearest
-            .par_chunks_mut(BLOCK)
-            .enumerate()
-            .map(|(b, chunk)| {
-                let (mut i, mut sum) = (0, 0.0);
-                self.for_rows(b * BLOCK, b * BLOCK + chunk.len(), |row| {
-                    for c in centers.chunks_exact(d) {
-                        chunk[i] = chunk[i].min(distance2(row, c));
-                    }
-                    sum += chunk[i];
-                    i += 1;
-                });
-                sum
-            })
-            .collect()
+    /// One pass of k-means++ over block `b`: see [`trial_distances`].
+    fn trial_block(&self, b: usize, trials: &[[T; TRIALS]], nearest: &mut [T]) -> [f64; TRIALS] {
+        let mut sums = [0.0; TRIALS];
+        self.for_spans(b * BLOCK, b * BLOCK + nearest.len(), |rows, at| {
+            trial_distances(self.set, rows, trials, &mut nearest[at], &mut sums);
+        });
+        sums
     }
 
-    /// For each of `n` trial centres: sum of min(nearest, squared distance to it).
-    fn potentials(&self, nearest: &[f64], trial: &[f64], n: usize) -> Vec<f64> {
-        let d = self.width;
-        let blocks: Vec<Vec<f64>> = nearest
-            .par_chunks(BLOCK)
-            .enumerate()
-            .map(|(b, chunk)| {
-                let mut sums = vec![0.0; n];
-                let mut i = 0;
-                self.for_rows(b * BLOCK, b * BLOCK + chunk.len(), |row| {
-                    for (s, c) in sums.iter_mut().zip(trial.chunks_exact(d)) {
-                        *s += chunk[i].min(distance2(row, c));
-                    }
-                    i += 1;
-                });
-                sums
-            })
-            .collect();
-        (0..n).map(|j| blocks.iter().map(|b| b[j]).sum()).collect()
+    /// Lowers `nearest` to the squared distance to `center`.
+    fn lower(&self, nearest: &mut [T], center: &[f64]) {
+        let trials = pack_trials(center, self.width);
+        nearest.par_chunks_mut(BLOCK).enumerate().for_each(|(b, chunk)| {
+            self.trial_block(b, &trials, chunk);
+        });
     }
 
     fn cluster_sums(&self, centers: &Matrix) -> ClusterSums {
         let (k, d, n) = (centers.n_rows(), self.width, self.n_rows());
-        let packed = Packed::new(centers);
+        let packed = Packed::<T>::new(centers);
         let zero = || ClusterSums {
             counts: vec![0.0; k],
             sums: vec![0.0; k * d],
@@ -428,17 +446,23 @@ impl<'a, T: Real> Data<'a, T> {
                 .into_par_iter()
                 .map(|b| {
                     let mut part = zero();
-                    let mut scratch = packed.scratch();
-                    self.for_rows(b * BLOCK, ((b + 1) * BLOCK).min(n), |row| {
-                        let (j, d2) = packed.nearest(row, &mut scratch);
-                        part.fingerprint = hash(part.fingerprint, j as u64);
-                        part.counts[j] += 1.0;
-                        part.squares[j] += d2;
-                        let sums = &mut part.sums[j * d..(j + 1) * d];
-                        for ((s, v), c) in sums.iter_mut().zip(row).zip(centers.row(j)) {
-                            *s += v.to_f64() - c;
-                        }
+                    let (start, end) = (b * BLOCK, ((b + 1) * BLOCK).min(n));
+                    let mut nearest = vec![0u32; end - start];
+                    self.for_spans(start, end, |rows, at| {
+                        let nearest = &mut nearest[at];
+                        packed.nearest(rows, nearest);
+                        accumulate(
+                            self.set,
+                            rows,
+                            nearest,
+                            centers,
+                            &mut part.counts,
+                            &mut part.sums,
+                            &mut part.squares,
+                        );
                     });
+                    part.fingerprint =
+                        nearest.iter().fold(part.fingerprint, |h, j| hash(h, u64::from(*j)));
                     part
                 })
                 .collect();
@@ -457,63 +481,14 @@ fn add(into: &mut [f64], from: &[f64]) {
     into.iter_mut().zip(from).for_each(|(a, b)| *a += b);
 }
 
-#[inline(always)]
-fn distance2<T: Real>(row: &[T], center: &[f64]) -> f64 {
-    row.iter().zip(center).map(|(x, c)| (x.to_f64() - c) * (x.to_f64() - c)).sum()
-}
-
-/// Centres packed in lanes of 8, feature by feature.
-struct Packed {
-    k: usize,
-    d: usize,
-    lanes: Vec<[f64; 8]>,
-}
-
-impl Packed {
-    fn new(centers: &Matrix) -> Self {
-        let (k, d) = (centers.n_rows(), centers.n_cols());
-        let groups = k.div_ceil(8);
-        let mut lanes = vec![[f64::INFINITY; 8]; groups * d];
-        for j in 0..k {
-            for f in 0..d {
-                lanes[j / 8 * d + f][j % 8] = centers[(j, f)];
-            }
-        }
-        Self { k, d, lanes }
-    }
-
-    fn scratch(&self) -> Vec<f64> {
-        Vec::with_capacity(self.lanes.len() / self.d.max(1) * 8)
-    }
-
-    /// Index of the nearest centre (lowest on ties) and the squared distance to it.
-    #[inline]
-    fn nearest<T: Real>(&self, row: &[T], scratch: &mut Vec<f64>) -> (usize, f64) {
-        scratch.clear();
-        for group in self.lanes.chunks_exact(self.d) {
-            let mut sum = [0.0; 8];
-            for (x, lanes) in row.iter().zip(group) {
-                let x = x.to_f64();
-                for (s, c) in sum.iter_mut().zip(lanes) {
-                    *s += (x - c) * (x - c);
-                }
-            }
-            scratch.extend(sum);
-        }
-        let mut best = 0;
-        for j in 1..self.k {
-            if scratch[j] < scratch[best] {
-                best = j;
-            }
-        }
-        (best, scratch[best])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::test_support::Noise;
+
+    fn distance2(row: &[f64], center: &[f64]) -> f64 {
+        row.iter().zip(center).map(|(x, c)| (x - c) * (x - c)).sum()
+    }
 
     fn blobs(n: usize, seed: u64) -> Vec<f64> {
         let mut noise = Noise::new(seed);

@@ -3,7 +3,7 @@
 use crate::MsmError;
 
 /// Element types of features; sums are kept in f64 for both.
-pub trait Real: Copy + Send + Sync + PartialOrd + std::fmt::Debug + 'static {
+pub trait Real: crate::kernel::Lane + std::fmt::Debug {
     /// Widens to f64.
     fn to_f64(self) -> f64;
 }
@@ -83,7 +83,13 @@ pub(crate) fn check_finite<T: Real>(
     start: usize,
     end: usize,
 ) -> Result<(), MsmError> {
-    match rows.span(start, end).iter().position(|v| !v.to_f64().is_finite()) {
+    let finite = |v: &T| v.to_f64().is_finite();
+    // Whole blocks without branches first; the place is only looked for in a bad one.
+    let bad = rows.span(start, end).chunks(4096).enumerate().find_map(|(block, values)| {
+        let good = values.iter().fold(true, |ok, v| ok & finite(v));
+        if good { None } else { values.iter().position(|v| !finite(v)).map(|i| block * 4096 + i) }
+    });
+    match bad {
         None => Ok(()),
         Some(at) => Err(MsmError::NotFinite {
             trajectory,

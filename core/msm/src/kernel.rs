@@ -1,0 +1,563 @@
+//! Inner loops of k-means, compiled for AVX-512, AVX2 and plain machines and chosen at run time.
+//!
+//! Nearest centre: lanes are frames. A group of frames is transposed (minus the median of the
+//! centres, which keeps digits at an offset), then for each centre the score |c|^2/2 - x.c is
+//! accumulated and compared lane by lane, so there is no horizontal minimum. Ties go to the lowest
+//! centre. Seeding: lanes are candidate centres, and the distance is sum (x - c)^2.
+//!
+//! One generic body per kernel; the wrappers only name the instruction set, so all of them share
+//! one test against the obvious version. Results are equal between threads, not between sets of
+//! instructions (fused multiply-add rounds once).
+#![allow(unsafe_code)] // calls of functions compiled for an instruction set that was detected
+
+use crate::Matrix;
+use crate::rows::Real;
+
+/// Arithmetic of the kernels.
+pub trait Lane: Copy + PartialOrd + Send + Sync + 'static {
+    /// Zero.
+    const ZERO: Self;
+    /// Larger than every number.
+    const INFINITY: Self;
+    /// Rounds from f64.
+    fn from_f64(v: f64) -> Self;
+    /// Back to f64.
+    fn wide(self) -> f64;
+    /// Difference.
+    fn minus(self, other: Self) -> Self;
+    /// self * b + c, fused if `FUSED`.
+    fn times_plus<const FUSED: bool>(self, b: Self, c: Self) -> Self;
+    /// [`Packed::nearest`] with the instructions of `p`.
+    #[allow(private_interfaces)]
+    fn nearest(p: &Packed<Self>, rows: &[Self], out: &mut [u32]);
+}
+
+macro_rules! lane {
+    ($t:ty, $avx512:ident, $avx2:ident) => {
+        impl Lane for $t {
+            const ZERO: Self = 0.0;
+            const INFINITY: Self = <$t>::INFINITY;
+            #[inline(always)]
+            fn from_f64(v: f64) -> Self {
+                v as $t
+            }
+            #[inline(always)]
+            fn wide(self) -> f64 {
+                f64::from(self)
+            }
+            #[inline(always)]
+            fn minus(self, other: Self) -> Self {
+                self - other
+            }
+            #[inline(always)]
+            fn times_plus<const FUSED: bool>(self, b: Self, c: Self) -> Self {
+                if FUSED { self.mul_add(b, c) } else { self * b + c }
+            }
+            #[allow(private_interfaces)]
+            fn nearest(p: &Packed<Self>, rows: &[Self], out: &mut [u32]) {
+                match p.set {
+                    #[cfg(target_arch = "x86_64")]
+                    // SAFETY: `set` is what the machine was found to have.
+                    Set::Avx512 => unsafe { x86::$avx512(p, rows, out) },
+                    #[cfg(target_arch = "x86_64")]
+                    // SAFETY: as above.
+                    Set::Avx2 => unsafe { x86::$avx2(p, rows, out) },
+                    _ => nearest_body::<Lanes4<$t>, 2>(p, rows, out),
+                }
+            }
+        }
+    };
+}
+lane!(f32, nearest_f32_avx512, nearest_f32_avx2);
+lane!(f64, nearest_f64_avx512, nearest_f64_avx2);
+
+/// Sets of instructions with a compiled kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Set {
+    Avx512,
+    Avx2,
+    Plain,
+}
+
+impl Set {
+    /// The best one this machine has.
+    pub fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
+                return Self::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Self::Avx2;
+            }
+        }
+        Self::Plain
+    }
+}
+
+/// Centres prepared for [`Packed::nearest`].
+pub(crate) struct Packed<T> {
+    set: Set,
+    d: usize,
+    /// Median of the centres, removed from frames and centres.
+    shift: Vec<T>,
+    /// -(c - shift), centre after centre, padded to an even number of centres.
+    negated: Vec<T>,
+    /// |c - shift|^2/2; infinite for padding.
+    half_norm: Vec<T>,
+}
+
+impl<T: Lane> Packed<T> {
+    pub fn new(centers: &Matrix) -> Self {
+        Self::with_set(centers, Set::detect())
+    }
+
+    pub fn with_set(centers: &Matrix, set: Set) -> Self {
+        let (k, d) = (centers.n_rows(), centers.n_cols());
+        // The median: one centre far away must not cost the others digits.
+        let shift: Vec<T> = (0..d)
+            .map(|f| {
+                let mut column = centers.column(f);
+                column.sort_by(f64::total_cmp);
+                T::from_f64(column[k / 2])
+            })
+            .collect();
+        let padded = k.next_multiple_of(2);
+        let mut negated = vec![T::ZERO; padded * d];
+        let mut half_norm = vec![T::INFINITY; padded];
+        for j in 0..k {
+            let mut sum = 0.0;
+            for f in 0..d {
+                // the norm belongs to the rounded centre
+                let c = T::from_f64(centers[(j, f)] - shift[f].wide());
+                negated[j * d + f] = T::from_f64(-c.wide());
+                sum += c.wide() * c.wide();
+            }
+            half_norm[j] = T::from_f64(0.5 * sum);
+        }
+        Self { set, d, shift, negated, half_norm }
+    }
+
+    /// Nearest centre of each row of the flat `rows`.
+    pub fn nearest(&self, rows: &[T], out: &mut [u32]) {
+        debug_assert_eq!(rows.len(), out.len() * self.d);
+        T::nearest(self, rows, out);
+    }
+}
+
+/// A register of lanes. The methods are to be called where the instructions exist.
+trait Vector: Copy {
+    type T: Lane;
+    const LANES: usize;
+    fn splat(v: Self::T) -> Self;
+    /// Reads the first `LANES` values.
+    fn load(from: &[Self::T]) -> Self;
+    /// Writes the first `LANES` values.
+    fn store(self, to: &mut [Self::T]);
+    /// self * b + c.
+    fn times_plus(self, b: Self, c: Self) -> Self;
+    /// `yes` where self < other, else `no`.
+    fn if_less(self, other: Self, yes: Self, no: Self) -> Self;
+}
+
+#[derive(Clone, Copy)]
+struct Lanes4<T>([T; 4]);
+
+impl<T: Lane> Vector for Lanes4<T> {
+    type T = T;
+    const LANES: usize = 4;
+    #[inline(always)]
+    fn splat(v: T) -> Self {
+        Self([v; 4])
+    }
+    #[inline(always)]
+    fn load(from: &[T]) -> Self {
+        Self([from[0], from[1], from[2], from[3]])
+    }
+    #[inline(always)]
+    fn store(self, to: &mut [T]) {
+        to[..4].copy_from_slice(&self.0);
+    }
+    #[inline(always)]
+    fn times_plus(self, b: Self, c: Self) -> Self {
+        Self(std::array::from_fn(|l| self.0[l].times_plus::<false>(b.0[l], c.0[l])))
+    }
+    #[inline(always)]
+    fn if_less(self, other: Self, yes: Self, no: Self) -> Self {
+        Self(std::array::from_fn(|l| if self.0[l] < other.0[l] { yes.0[l] } else { no.0[l] }))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::Vector;
+
+    macro_rules! vector {
+        ($v:ty, $t:ty, $lanes:expr, $splat:ident, $load:ident, $store:ident, $fma:ident,
+         |$a:ident, $b:ident, $yes:ident, $no:ident| $select:expr) => {
+            impl Vector for $v {
+                type T = $t;
+                const LANES: usize = $lanes;
+                #[inline(always)]
+                fn splat(v: $t) -> Self {
+                    // SAFETY: only reached from functions compiled for the instruction set.
+                    unsafe { $splat(v) }
+                }
+                #[inline(always)]
+                fn load(from: &[$t]) -> Self {
+                    let from = &from[..$lanes];
+                    // SAFETY: as above; the slice holds all lanes, and loads may be unaligned.
+                    unsafe { $load(from.as_ptr()) }
+                }
+                #[inline(always)]
+                fn store(self, to: &mut [$t]) {
+                    let to = &mut to[..$lanes];
+                    // SAFETY: as above.
+                    unsafe { $store(to.as_mut_ptr(), self) }
+                }
+                #[inline(always)]
+                fn times_plus(self, b: Self, c: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $fma(self, b, c) }
+                }
+                #[inline(always)]
+                fn if_less(self, other: Self, $yes: Self, $no: Self) -> Self {
+                    let ($a, $b) = (self, other);
+                    // SAFETY: as above.
+                    unsafe { $select }
+                }
+            }
+        };
+    }
+    vector!(
+        __m512,
+        f32,
+        16,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_fmadd_ps,
+        |a, b, yes, no| _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes)
+    );
+    vector!(
+        __m512d,
+        f64,
+        8,
+        _mm512_set1_pd,
+        _mm512_loadu_pd,
+        _mm512_storeu_pd,
+        _mm512_fmadd_pd,
+        |a, b, yes, no| _mm512_mask_blend_pd(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b), no, yes)
+    );
+    vector!(
+        __m256,
+        f32,
+        8,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_fmadd_ps,
+        |a, b, yes, no| _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b))
+    );
+    vector!(
+        __m256d,
+        f64,
+        4,
+        _mm256_set1_pd,
+        _mm256_loadu_pd,
+        _mm256_storeu_pd,
+        _mm256_fmadd_pd,
+        |a, b, yes, no| _mm256_blendv_pd(no, yes, _mm256_cmp_pd::<_CMP_LT_OQ>(a, b))
+    );
+
+    macro_rules! nearest {
+        ($name:ident, $t:ty, $v:ty, $width:expr, $features:literal) => {
+            #[target_feature(enable = $features)]
+            pub(super) fn $name(p: &super::Packed<$t>, rows: &[$t], out: &mut [u32]) {
+                super::nearest_body::<$v, $width>(p, rows, out);
+            }
+        };
+    }
+    nearest!(nearest_f32_avx512, f32, __m512, 4, "avx512f,avx2,fma");
+    nearest!(nearest_f64_avx512, f64, __m512d, 4, "avx512f,avx2,fma");
+    nearest!(nearest_f32_avx2, f32, __m256, 2, "avx2,fma");
+    nearest!(nearest_f64_avx2, f64, __m256d, 2, "avx2,fma");
+}
+
+/// V registers of frames against two centres at a time.
+#[inline(always)]
+fn nearest_body<R: Vector, const V: usize>(p: &Packed<R::T>, rows: &[R::T], out: &mut [u32]) {
+    let d = p.d;
+    let group = R::LANES * V;
+    let zero = <R::T as Lane>::ZERO;
+    let mut x = vec![zero; d * group];
+    let mut found = vec![zero; group];
+    for (rows, out) in rows.chunks(group * d).zip(out.chunks_mut(group)) {
+        for (at, row) in rows.chunks_exact(d).enumerate() {
+            for (f, (r, s)) in row.iter().zip(&p.shift).enumerate() {
+                x[f * group + at] = r.minus(*s);
+            }
+        }
+        let mut best = [R::splat(<R::T as Lane>::INFINITY); V];
+        let mut index = [R::splat(zero); V];
+        let pairs = p.negated.chunks_exact(2 * d).zip(p.half_norm.chunks_exact(2)).enumerate();
+        for (pair, (centers, norms)) in pairs {
+            let mut a = [R::splat(norms[0]); V];
+            let mut b = [R::splat(norms[1]); V];
+            let (first, second) = centers.split_at(d);
+            for ((x, c0), c1) in x.chunks_exact(group).zip(first).zip(second) {
+                let (c0, c1) = (R::splat(*c0), R::splat(*c1));
+                for v in 0..V {
+                    let x = R::load(&x[v * R::LANES..]);
+                    a[v] = x.times_plus(c0, a[v]);
+                    b[v] = x.times_plus(c1, b[v]);
+                }
+            }
+            // Indices are exact as floats: there are fewer than 2^24 centres.
+            let j0 = R::splat(<R::T as Lane>::from_f64((2 * pair) as f64));
+            let j1 = R::splat(<R::T as Lane>::from_f64((2 * pair + 1) as f64));
+            for v in 0..V {
+                index[v] = a[v].if_less(best[v], j0, index[v]);
+                best[v] = a[v].if_less(best[v], a[v], best[v]);
+                index[v] = b[v].if_less(best[v], j1, index[v]);
+                best[v] = b[v].if_less(best[v], b[v], best[v]);
+            }
+        }
+        for v in 0..V {
+            index[v].store(&mut found[v * R::LANES..]);
+        }
+        out.iter_mut().zip(&found).for_each(|(o, j)| *o = j.wide() as u32);
+    }
+}
+
+/// Adds frames to the sums of their clusters, in f64: counts, positions relative to the old
+/// centres, and squared distances to them.
+pub(crate) fn accumulate<T: Real>(
+    set: Set,
+    rows: &[T],
+    nearest: &[u32],
+    centers: &Matrix,
+    counts: &mut [f64],
+    sums: &mut [f64],
+    squares: &mut [f64],
+) {
+    match set {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `set` is what the machine was found to have.
+        Set::Avx512 | Set::Avx2 => unsafe {
+            accumulate_avx2(rows, nearest, centers, counts, sums, squares);
+        },
+        _ => accumulate_body(rows, nearest, centers, counts, sums, squares),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn accumulate_avx2<T: Real>(
+    rows: &[T],
+    nearest: &[u32],
+    centers: &Matrix,
+    counts: &mut [f64],
+    sums: &mut [f64],
+    squares: &mut [f64],
+) {
+    accumulate_body(rows, nearest, centers, counts, sums, squares);
+}
+
+#[inline(always)]
+fn accumulate_body<T: Real>(
+    rows: &[T],
+    nearest: &[u32],
+    centers: &Matrix,
+    counts: &mut [f64],
+    sums: &mut [f64],
+    squares: &mut [f64],
+) {
+    let d = centers.n_cols();
+    for (row, j) in rows.chunks_exact(d).zip(nearest) {
+        let j = *j as usize;
+        let mut lanes = [0.0; 4];
+        let sums = &mut sums[j * d..(j + 1) * d];
+        let center = centers.row(j);
+        let (x4, x1) = row.as_chunks::<4>();
+        let (c4, c1) = center.as_chunks::<4>();
+        let (s4, s1) = sums.as_chunks_mut::<4>();
+        for ((x, c), s) in x4.iter().zip(c4).zip(s4) {
+            for l in 0..4 {
+                let v = x[l].to_f64() - c[l];
+                s[l] += v;
+                lanes[l] += v * v;
+            }
+        }
+        for ((x, c), s) in x1.iter().zip(c1).zip(s1) {
+            let v = x.to_f64() - c;
+            *s += v;
+            lanes[0] += v * v;
+        }
+        counts[j] += 1.0;
+        squares[j] += (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+    }
+}
+
+/// Lanes of candidates in [`trial_distances`].
+pub(crate) const TRIALS: usize = 8;
+
+/// Trial centres in lanes: `packed[f][lane]`.
+pub(crate) fn pack_trials<T: Lane>(centers: &[f64], d: usize) -> Vec<[T; TRIALS]> {
+    let mut out = vec![[T::INFINITY; TRIALS]; d];
+    for (lane, c) in centers.chunks_exact(d).enumerate() {
+        for f in 0..d {
+            out[f][lane] = T::from_f64(c[f]);
+        }
+    }
+    out
+}
+
+/// One pass of k-means++ over rows: lowers `nearest` to the squared distance to lane 0, then adds
+/// min(nearest, squared distance to each lane) to `sums`. Lane 0 thus sums `nearest` itself.
+pub(crate) fn trial_distances<T: Lane>(
+    set: Set,
+    rows: &[T],
+    trials: &[[T; TRIALS]],
+    nearest: &mut [T],
+    sums: &mut [f64; TRIALS],
+) {
+    match set {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `set` is what the machine was found to have.
+        Set::Avx512 => unsafe { trial_avx512(rows, trials, nearest, sums) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Set::Avx2 => unsafe { trial_avx2(rows, trials, nearest, sums) },
+        _ => trial_body::<T, false>(rows, trials, nearest, sums),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+fn trial_avx512<T: Lane>(
+    rows: &[T],
+    trials: &[[T; TRIALS]],
+    nearest: &mut [T],
+    sums: &mut [f64; TRIALS],
+) {
+    trial_body::<T, true>(rows, trials, nearest, sums);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn trial_avx2<T: Lane>(
+    rows: &[T],
+    trials: &[[T; TRIALS]],
+    nearest: &mut [T],
+    sums: &mut [f64; TRIALS],
+) {
+    trial_body::<T, true>(rows, trials, nearest, sums);
+}
+
+#[inline(always)]
+fn trial_body<T: Lane, const FUSED: bool>(
+    rows: &[T],
+    trials: &[[T; TRIALS]],
+    nearest: &mut [T],
+    sums: &mut [f64; TRIALS],
+) {
+    let d = trials.len();
+    let mut total = *sums;
+    for (row, near) in rows.chunks_exact(d).zip(nearest) {
+        let mut acc = [T::ZERO; TRIALS];
+        for (x, c) in row.iter().zip(trials) {
+            for l in 0..TRIALS {
+                let v = x.minus(c[l]);
+                acc[l] = v.times_plus::<FUSED>(v, acc[l]);
+            }
+        }
+        if acc[0] < *near {
+            *near = acc[0];
+        }
+        let bound = *near;
+        for l in 0..TRIALS {
+            let low = if acc[l] < bound { acc[l] } else { bound };
+            total[l] += low.wide();
+        }
+    }
+    *sums = total;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::Noise;
+
+    fn sets() -> Vec<Set> {
+        match Set::detect() {
+            Set::Avx512 => vec![Set::Avx512, Set::Avx2, Set::Plain],
+            Set::Avx2 => vec![Set::Avx2, Set::Plain],
+            Set::Plain => vec![Set::Plain],
+        }
+    }
+
+    fn check<T: Lane + Real>(tolerance: f64) {
+        let mut noise = Noise::new(4);
+        for (n, d, k) in [(1, 1, 1), (67, 3, 5), (500, 10, 100), (130, 17, 8), (64, 4, 2)] {
+            let offset = 100.0;
+            let rows: Vec<T> = (0..n * d).map(|_| T::from_f64(offset + noise.normal())).collect();
+            let centers: Vec<f64> = (0..k * d).map(|_| offset + noise.normal()).collect();
+            let centers = Matrix::from_vec(k, d, centers).unwrap();
+            let distance = |i: usize, j: usize| -> f64 {
+                let row = &rows[i * d..(i + 1) * d];
+                row.iter().zip(centers.row(j)).map(|(x, c)| (x.to_f64() - c).powi(2)).sum()
+            };
+            for set in sets() {
+                let mut found = vec![u32::MAX; n];
+                Packed::<T>::with_set(&centers, set).nearest(&rows, &mut found);
+                for i in 0..n {
+                    let least = (0..k).map(|j| distance(i, j)).fold(f64::INFINITY, f64::min);
+                    let ours = distance(i, found[i] as usize);
+                    assert!(ours <= least + tolerance, "{set:?} {n} {d} {k}: {ours} {least}");
+                }
+                let mut counts = vec![0.0; k];
+                let (mut sums, mut squares) = (vec![0.0; k * d], vec![0.0; k]);
+                accumulate(set, &rows, &found, &centers, &mut counts, &mut sums, &mut squares);
+                assert_eq!(counts.iter().sum::<f64>(), n as f64);
+                let want: f64 = (0..n).map(|i| distance(i, found[i] as usize)).sum();
+                assert!((squares.iter().sum::<f64>() / want - 1.0).abs() < 1e-12);
+                let moved: f64 = sums.iter().sum();
+                let want: f64 = (0..n)
+                    .flat_map(|i| (0..d).map(move |f| (i, f)))
+                    .map(|(i, f)| rows[i * d + f].to_f64() - centers[(found[i] as usize, f)])
+                    .sum();
+                assert!((moved - want).abs() < 1e-9 * (n * d) as f64);
+
+                let trials = pack_trials::<T>(&centers.as_slice()[..d * k.min(TRIALS)], d);
+                let mut nearest = vec![T::from_f64(2.0); n];
+                let mut sums = [0.0; TRIALS];
+                trial_distances(set, &rows, &trials, &mut nearest, &mut sums);
+                for lane in 0..k.min(TRIALS) {
+                    let first = |i| distance(i, 0).min(2.0);
+                    let want: f64 = (0..n).map(|i| first(i).min(distance(i, lane))).sum();
+                    assert!((sums[lane] - want).abs() <= tolerance * n as f64);
+                    assert!((nearest[0].wide() - first(0)).abs() <= tolerance);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_agrees_with_the_definition() {
+        check::<f64>(1e-11);
+        check::<f32>(2e-3); // f32 at an offset of 100 resolves distances to this
+    }
+
+    #[test]
+    fn ties_go_to_the_lowest_centre() {
+        let centers = Matrix::from_vec(5, 1, vec![3.0, 1.0, -1.0, 1.0, -1.0]).unwrap();
+        for set in sets() {
+            let mut found = [9; 3];
+            Packed::<f64>::with_set(&centers, set).nearest(&[0.0, 1.0, -1.0], &mut found);
+            assert_eq!(found, [1, 1, 2], "{set:?}");
+        }
+    }
+}
