@@ -1,1 +1,20 @@
-//! libmarsfm: the C ABI.
+//! libmarsfm: the C ABI of marsfm. Pointer checks, ownership and status codes; no science.
+//!
+//! `include/marsfm.h` is made from these files (`tests/header.rs`), so the comments of everything
+//! exported are written for C. `types` holds what crosses, `status` the codes, the message and the
+//! guard that every function runs in, `arguments` the checks; the other files are one handle each
+//! and mirror `marsfm::session` and `marsfm::markov`.
+
+#[cfg(panic = "abort")]
+compile_error!("libmarsfm must be built with panic = \"unwind\": its panics become statuses");
+
+mod arguments;
+mod batch;
+mod library;
+mod model;
+mod msm;
+mod positions;
+mod session;
+mod status;
+mod topology;
+mod types;

@@ -14,13 +14,11 @@ use marsfm_geometry::{Conformation, GeometryError, Peptide};
 use marsfm_sampling::{Node, RequestedDomain, SamplingError, differences, grow, judge};
 use marsfm_surrogate::{JumpRequest, SurrogateError};
 
+pub use crate::sample::DEFAULT_SOLVER;
 pub use atoms::{AtomRow, Atoms};
 pub use batch::{Batch, Quality};
 pub use marsfm_sampling::{REASONS, Reason, TreeSpec, Verdict};
 pub use marsfm_surrogate::{Solver, Surrogate};
-
-/// How jumps are integrated unless the caller says otherwise.
-pub const DEFAULT_SOLVER: Solver = Solver::Midpoint { steps: 10 };
 
 /// Most draws of one request.
 pub const MOST_DRAWS: usize = 1_000_000;

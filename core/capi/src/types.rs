@@ -1,0 +1,342 @@
+//! What crosses the boundary: versions, codes, structs. Sizes and offsets are frozen at the end.
+
+use std::ffi::{c_char, c_void};
+
+/// Major version of the ABI: 0 until the first release, then changed only by what breaks callers.
+pub const MARSFM_ABI_MAJOR: u32 = 0;
+/// Minor version of the ABI: grows when something is added.
+pub const MARSFM_ABI_MINOR: u32 = 1;
+
+/// Outcome of a call: MARSFM_OK or one of MARSFM_ERROR_...
+pub type Status = i32;
+
+/// Success.
+pub const MARSFM_OK: i32 = 0;
+/// An argument is unusable: NULL, out of range, not UTF-8, an unknown choice, a wrong struct_size.
+pub const MARSFM_ERROR_ARGUMENT: i32 = 1;
+/// The buffer is too small; `needed` was written, nothing else.
+pub const MARSFM_ERROR_SIZE: i32 = 2;
+/// A coordinate is NaN or infinite; the message names the atom's index.
+pub const MARSFM_ERROR_NOT_FINITE: i32 = 3;
+/// Another number of atoms than the topology has.
+pub const MARSFM_ERROR_COUNT: i32 = 4;
+/// The handle is in use by another thread.
+pub const MARSFM_ERROR_BUSY: i32 = 5;
+/// The library does not have the ABI version asked for.
+pub const MARSFM_ERROR_VERSION: i32 = 6;
+/// The caller's progress function stopped the work.
+pub const MARSFM_ERROR_STOPPED: i32 = 7;
+/// A file cannot be read, or is not what it should be.
+pub const MARSFM_ERROR_FILE: i32 = 100;
+/// The atoms or positions are no chain that can be sampled; the message names the residue.
+pub const MARSFM_ERROR_TOPOLOGY: i32 = 200;
+/// The model is unusable, for this request or at all.
+pub const MARSFM_ERROR_MODEL: i32 = 300;
+/// The device asked for is not there, or not in this build.
+pub const MARSFM_ERROR_DEVICE: i32 = 301;
+/// No Markov model can be made of this data with these lags.
+pub const MARSFM_ERROR_MSM: i32 = 400;
+/// A defect of marsfm was caught; please report the message.
+pub const MARSFM_ERROR_INTERNAL: i32 = 900;
+
+/// Element type of positions: float.
+pub const MARSFM_F32: i32 = 1;
+/// Element type of positions: double.
+pub const MARSFM_F64: i32 = 2;
+
+/// Integrator: the library's choice, at present the midpoint rule.
+pub const MARSFM_SOLVER_DEFAULT: i32 = 0;
+/// Integrator: Euler, fixed steps.
+pub const MARSFM_SOLVER_EULER: i32 = 1;
+/// Integrator: midpoint rule, fixed steps.
+pub const MARSFM_SOLVER_MIDPOINT: i32 = 2;
+/// Integrator: Heun, fixed steps.
+pub const MARSFM_SOLVER_HEUN: i32 = 3;
+/// Integrator: classical Runge-Kutta, fixed steps.
+pub const MARSFM_SOLVER_RK4: i32 = 4;
+/// Integrator: Dormand-Prince 5(4), steps chosen for each sample by itself.
+pub const MARSFM_SOLVER_DOPRI5: i32 = 5;
+
+/// A sample that an engine can start from.
+pub const MARSFM_SAMPLE_ACCEPTED: i32 = 0;
+/// A sample that is strained (see repair_reasons): minimise before MD.
+pub const MARSFM_SAMPLE_NEEDS_REPAIR: i32 = 1;
+/// A sample not to be used (see rejected_reasons).
+pub const MARSFM_SAMPLE_REJECTED: i32 = 2;
+
+/// Reason: a coordinate is NaN or infinite.
+pub const MARSFM_REASON_NOT_FINITE: u32 = 1;
+/// Reason: a peptide bond (or two neighbouring CA atoms) too long.
+pub const MARSFM_REASON_BROKEN_CHAIN: u32 = 2;
+/// Reason: an omega torsion far from 0 and 180 degrees.
+pub const MARSFM_REASON_OMEGA: u32 = 4;
+/// Reason: heavy atoms of different residues too close.
+pub const MARSFM_REASON_CLASH: u32 = 8;
+/// Reason: a mirrored centre.
+pub const MARSFM_REASON_CHIRALITY: u32 = 16;
+/// Reason: a bond passes through a ring.
+pub const MARSFM_REASON_RING_PIERCED: u32 = 32;
+
+/// Text of a model: SHA-256 of its file, hexadecimal.
+pub const MARSFM_MODEL_SHA256: i32 = 1;
+/// Text of a model: force field of its training data.
+pub const MARSFM_MODEL_FORCE_FIELD: i32 = 2;
+/// Text of a model: solvent of its training data.
+pub const MARSFM_MODEL_SOLVENT: i32 = 3;
+/// Text of a model: termini of its training data, "charged", "capped" or "mixed".
+pub const MARSFM_MODEL_TERMINI: i32 = 4;
+
+/// One atom as the caller names it. Texts are UTF-8 and borrowed for the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Atom {
+    /// sizeof(marsfm_atom_t); the same in all atoms of an array.
+    pub struct_size: usize,
+    /// Atom name ("CA", "HB2"); the names of the PDB, Amber, CHARMM and GROMACS are understood.
+    pub name: *const c_char,
+    /// Element symbol, or NULL to go by the name.
+    pub element: *const c_char,
+    /// Residue name ("ALA", "HIE", "HOH").
+    pub residue_name: *const c_char,
+    /// Chain identifier, or NULL.
+    pub chain: *const c_char,
+    /// Insertion code, or NULL.
+    pub insertion: *const c_char,
+    /// Residue number.
+    pub residue_number: i32,
+    /// 0.
+    pub reserved: i32,
+}
+
+/// What a topology holds.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TopologyInfo {
+    /// sizeof(marsfm_topology_info_t), set by the caller.
+    pub struct_size: usize,
+    /// Atoms, solvent and all.
+    pub n_atoms: u64,
+    /// Amino acids (caps not counted).
+    pub n_residues: u64,
+}
+
+/// How to load a model. All zero (but struct_size) is the default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ModelOptions {
+    /// sizeof(marsfm_model_options_t), set by the caller.
+    pub struct_size: usize,
+    /// "cpu", or NULL for it. Other devices give MARSFM_ERROR_DEVICE in this build.
+    pub device: *const c_char,
+}
+
+/// What a model was trained to reproduce.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ModelInfo {
+    /// sizeof(marsfm_model_info_t), set by the caller.
+    pub struct_size: usize,
+    /// Time that one jump stands for, ps.
+    pub lag_ps: f64,
+    /// Temperature of the training data, K.
+    pub temperature_kelvin: f64,
+    /// Shortest chain of the training data, residues.
+    pub min_residues: u64,
+    /// Longest chain of the training data, residues.
+    pub max_residues: u64,
+}
+
+/// Options of a session. All zero (but struct_size) is the default: nothing known of the caller's
+/// system, the default integrator.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SessionOptions {
+    /// sizeof(marsfm_session_options_t), set by the caller.
+    pub struct_size: usize,
+    /// Temperature of the caller's system, K; 0 if not known.
+    pub temperature_kelvin: f64,
+    /// Force field of the caller's system, or NULL if not known.
+    pub force_field: *const c_char,
+    /// Solvent of the caller's system, or NULL if not known.
+    pub solvent: *const c_char,
+    /// One of MARSFM_SOLVER_...
+    pub solver: i32,
+    /// Steps of a fixed-step integrator; 0 means 10. Not used by the others.
+    pub solver_steps: u32,
+    /// Relative and absolute tolerance of MARSFM_SOLVER_DOPRI5; 0 means 1e-5.
+    pub solver_tolerance: f64,
+}
+
+/// Positions lent to the library for the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct XyzIn {
+    /// sizeof(marsfm_xyz_in_t), set by the caller.
+    pub struct_size: usize,
+    /// x of the first atom, followed by y and z; nm. No alignment is needed.
+    pub data_nm: *const c_void,
+    /// Number of atoms; must be that of the topology.
+    pub n_atoms: usize,
+    /// Bytes from one atom's x to the next one's; 0 means packed (three elements).
+    pub stride_bytes: usize,
+    /// MARSFM_F32 or MARSFM_F64.
+    pub dtype: i32,
+    /// 0.
+    pub reserved: i32,
+}
+
+/// Room for positions, lent to the library for the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct XyzOut {
+    /// sizeof(marsfm_xyz_out_t), set by the caller.
+    pub struct_size: usize,
+    /// Takes x of the first atom, followed by y and z; nm. No alignment is needed.
+    pub data_nm: *mut c_void,
+    /// Number of atoms that there is room for; must be that of the topology.
+    pub n_atoms: usize,
+    /// Bytes from one atom's x to the next one's; 0 means packed (three elements).
+    pub stride_bytes: usize,
+    /// MARSFM_F32 or MARSFM_F64.
+    pub dtype: i32,
+    /// 0.
+    pub reserved: i32,
+}
+
+/// Told how far a long call is: draws done and the most that will be done. Runs on the calling
+/// thread, between levels of the tree; must not call into marsfm with the same session. Returning
+/// anything but 0 stops the work: the call fails with MARSFM_ERROR_STOPPED.
+pub type Progress =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, done: u64, budget: u64) -> i32>;
+
+/// The shape of a tree of jumps.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TreeOptions {
+    /// sizeof(marsfm_tree_options_t), set by the caller.
+    pub struct_size: usize,
+    /// Children of the start.
+    pub roots: u64,
+    /// Children of every accepted later sample.
+    pub branching: u64,
+    /// Levels below the start.
+    pub depth: u64,
+    /// Most draws, rejected ones counted.
+    pub budget: u64,
+    /// How often a rejected draw is repeated from the same parent.
+    pub retries: u64,
+    /// Called between levels, or NULL.
+    pub progress: Progress,
+    /// Handed to progress.
+    pub user_data: *mut c_void,
+}
+
+/// Summary of a batch.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct BatchInfo {
+    /// sizeof(marsfm_batch_info_t), set by the caller.
+    pub struct_size: usize,
+    /// Samples, rejected ones included.
+    pub n_samples: u64,
+    /// Samples that are not rejected.
+    pub n_accepted: u64,
+    /// Residues of the chain.
+    pub n_residues: u64,
+    /// Atoms of the topology.
+    pub n_atoms: u64,
+    /// Atoms beside the chain (solvent, ions, ligands): they stay where they are.
+    pub n_bystanders: u64,
+    /// Ways in which the request differs from what the model was trained on.
+    pub n_differences: u64,
+}
+
+/// One sample's origin and verdict.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SampleInfo {
+    /// sizeof(marsfm_sample_info_t), set by the caller.
+    pub struct_size: usize,
+    /// Sample of the batch that it was drawn from; -1 for the start.
+    pub parent: i64,
+    /// Number of jumps from the start: 1 for its children.
+    pub depth: u64,
+    /// Number of the draw: with model, start and rng_seed it reproduces the sample.
+    pub id: u64,
+    /// One of MARSFM_SAMPLE_...
+    pub status: i32,
+    /// Why it is rejected: MARSFM_REASON_... added up.
+    pub rejected_reasons: u32,
+    /// What minimisation has to mend: MARSFM_REASON_... added up.
+    pub repair_reasons: u32,
+    /// Pairs of heavy atoms closer than 0.8 of their summed van der Waals radii.
+    pub tight_contacts: u32,
+    /// Largest deviation of a peptide bond from 0.133 nm, nm.
+    pub worst_peptide_bond_nm: f64,
+    /// Smallest distance of heavy atoms of different, not bonded residues, nm; infinity if none.
+    pub closest_contact_nm: f64,
+    /// Atoms beside the chain, which stayed where they are.
+    pub n_bystanders: u64,
+}
+
+/// How to build a Markov model. All zero (but struct_size) is the default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct MsmOptions {
+    /// sizeof(marsfm_msm_options_t), set by the caller.
+    pub struct_size: usize,
+    /// Time between frames, ps, for files that cannot tell; 0 to go by the files.
+    pub frame_ps: f64,
+    /// Lag of TICA, ps; 0 means 10.
+    pub tica_lag_ps: f64,
+    /// Lag of the microstate model, ps; 0 means 10.
+    pub msm_lag_ps: f64,
+    /// Lag of the macrostate transition matrix, ps; 0 means 10.
+    pub pair_lag_ps: f64,
+    /// Microstates (k-means centres); 0 means 100.
+    pub n_microstates: u64,
+    /// Macrostates (PCCA+); 0 means 10. Fewer may be found.
+    pub n_macrostates: u64,
+    /// Random seed of k-means; 0 means 137.
+    pub rng_seed: u64,
+}
+
+/// What a Markov model holds.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct MsmInfo {
+    /// sizeof(marsfm_msm_info_t), set by the caller.
+    pub struct_size: usize,
+    /// Atoms of a frame.
+    pub n_atoms: u64,
+    /// Frames that it was built from.
+    pub n_frames: u64,
+    /// Microstates.
+    pub n_microstates: u64,
+    /// Macrostates that are not empty.
+    pub n_macrostates: u64,
+    /// Time between frames, ps.
+    pub frame_ps: f64,
+    /// Lag of the microstate model and of its timescales, ps.
+    pub msm_lag_ps: f64,
+    /// Lag of the macrostate transition matrix, ps.
+    pub pair_lag_ps: f64,
+}
+
+// What is frozen: sizes and last offsets on 64-bit machines.
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    use std::mem::offset_of;
+    assert!(size_of::<Atom>() == 56 && offset_of!(Atom, residue_number) == 48);
+    assert!(size_of::<TopologyInfo>() == 24);
+    assert!(size_of::<ModelOptions>() == 16);
+    assert!(size_of::<ModelInfo>() == 40);
+    assert!(size_of::<SessionOptions>() == 48 && offset_of!(SessionOptions, solver) == 32);
+    assert!(size_of::<XyzIn>() == 40 && offset_of!(XyzIn, dtype) == 32);
+    assert!(size_of::<XyzOut>() == 40 && offset_of!(XyzOut, dtype) == 32);
+    assert!(size_of::<TreeOptions>() == 64 && offset_of!(TreeOptions, user_data) == 56);
+    assert!(size_of::<BatchInfo>() == 56);
+    assert!(size_of::<SampleInfo>() == 72 && offset_of!(SampleInfo, n_bystanders) == 64);
+    assert!(size_of::<MsmOptions>() == 64);
+    assert!(size_of::<MsmInfo>() == 64);
+};

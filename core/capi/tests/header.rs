@@ -1,0 +1,228 @@
+//! `include/marsfm.h` is what cbindgen makes of this crate, is documented, compiles as strict C and
+//! C++, and has the sizes of the Rust structs. `MARSFM_BLESS=1` rewrites it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[allow(dead_code)]
+#[path = "../src/types.rs"]
+mod types;
+use types::*;
+
+/// Rust and C names of the structs that cross.
+const STRUCTS: [(&str, &str); 12] = [
+    ("Atom", "marsfm_atom_t"),
+    ("TopologyInfo", "marsfm_topology_info_t"),
+    ("ModelOptions", "marsfm_model_options_t"),
+    ("ModelInfo", "marsfm_model_info_t"),
+    ("SessionOptions", "marsfm_session_options_t"),
+    ("XyzIn", "marsfm_xyz_in_t"),
+    ("XyzOut", "marsfm_xyz_out_t"),
+    ("TreeOptions", "marsfm_tree_options_t"),
+    ("BatchInfo", "marsfm_batch_info_t"),
+    ("SampleInfo", "marsfm_sample_info_t"),
+    ("MsmOptions", "marsfm_msm_options_t"),
+    ("MsmInfo", "marsfm_msm_info_t"),
+];
+
+/// Rust and C names of handles and other types.
+const OTHERS: [(&str, &str); 7] = [
+    ("Status", "marsfm_status_t"),
+    ("Progress", "marsfm_progress_t"),
+    ("Topology", "marsfm_topology_t"),
+    ("Model", "marsfm_model_t"),
+    ("Session", "marsfm_session_t"),
+    ("Batch", "marsfm_batch_t"),
+    ("Msm", "marsfm_msm_t"),
+];
+
+/// The files that export, in the order of the header.
+const SOURCES: [&str; 8] =
+    ["types", "library", "status", "topology", "model", "session", "batch", "msm"];
+
+const TOP: &str = "\
+/* marsfm: state-to-state jumps for molecular dynamics. The C interface of libmarsfm.
+ *
+ * Units: nm, ps, K. Cells are row-major 3 x 3 matrices. Texts are UTF-8 and end with NUL.
+ *
+ * Calls that can fail return a status, MARSFM_OK (0) or MARSFM_ERROR_...; on failure nothing is
+ * written to outputs (but the size that a buffer needs), and marsfm_last_error_message has the
+ * text. Nothing unwinds out of the library, and it prints nothing on stdout.
+ *
+ * Structs begin with struct_size: set the struct to zero, then struct_size to its sizeof; zero
+ * fields mean the default. Later versions grow structs at their end, so programs compiled against
+ * this header go on working.
+ *
+ * Handles come from ..._new, ..._load, ..._build, ..._jump or ..._tree and go back to ..._free,
+ * once; NULL is fine there. All other memory is the caller's, lent for the call and copied.
+ *
+ * Each function has a tag: [any thread], or [one thread per session] (another one gets
+ * MARSFM_ERROR_BUSY). A handle must not be freed while a call uses it.
+ *
+ * Made by cbindgen from core/capi/src: MARSFM_BLESS=1 cargo test --release -p marsfm-capi */";
+
+const AFTER_INCLUDES: &str = "
+/** Version of this header. */
+#define MARSFM_VERSION \"@VERSION@\"
+
+/* Warns when a status is thrown away. */
+#if defined(__GNUC__)
+#define MARSFM_MUST_USE __attribute__((warn_unused_result))
+#else
+#define MARSFM_MUST_USE
+#endif";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn generated() -> String {
+    let mut config = cbindgen::Config {
+        language: cbindgen::Language::C,
+        cpp_compat: true,
+        include_guard: Some("MARSFM_H".into()),
+        header: Some(TOP.into()),
+        after_includes: Some(AFTER_INCLUDES.replace("@VERSION@", env!("CARGO_PKG_VERSION"))),
+        no_includes: true,
+        sys_includes: vec!["stddef.h".into(), "stdint.h".into()],
+        usize_is_size_t: true,
+        documentation_style: cbindgen::DocumentationStyle::Doxy,
+        style: cbindgen::Style::Both,
+        line_length: 100,
+        ..cbindgen::Config::default()
+    };
+    config.function.must_use = Some("MARSFM_MUST_USE".into());
+    for (rust, c) in STRUCTS.iter().chain(&OTHERS) {
+        config.export.rename.insert((*rust).into(), (*c).into());
+    }
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    for source in SOURCES {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/{source}.rs"));
+        builder = builder.with_src(file);
+    }
+    let mut text = Vec::new();
+    builder.generate().expect("cbindgen reads the sources").write(&mut text);
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn the_header_is_current() {
+    let path = root().join("include/marsfm.h");
+    let text = generated();
+    if std::env::var_os("MARSFM_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == text,
+        "include/marsfm.h is not what the sources say; run this test with MARSFM_BLESS=1"
+    );
+    assert!(text.is_ascii(), "the header must be ASCII");
+}
+
+/// The exported functions with the comment above each.
+fn functions() -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(root().join("include/marsfm.h")).unwrap();
+    let mut found = Vec::new();
+    for block in text.split("/**").skip(1) {
+        let Some((comment, rest)) = block.split_once("*/") else { continue };
+        let declaration = rest.split(';').next().unwrap_or("");
+        let name = declaration.split('(').next().unwrap_or("");
+        let name = name.rsplit([' ', '*', '\n']).next().unwrap_or("");
+        if declaration.contains('(') && name.starts_with("marsfm_") && !name.ends_with("_t") {
+            found.push((name.to_owned(), comment.to_owned()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn every_function_is_documented_and_listed() {
+    let functions = functions();
+    for (name, comment) in &functions {
+        assert!(comment.contains("Example: "), "{name} has no example");
+        let tags = ["[any thread]", "[one thread per session]", "[not while it is in use]"];
+        assert!(tags.iter().any(|t| comment.contains(t)), "{name} has no thread tag");
+    }
+    let listed = include_str!("../exported-symbols.txt");
+    let declared: Vec<&str> = functions.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(declared, listed.lines().collect::<Vec<_>>());
+}
+
+/// Compiles `text` with the given compiler and options; the header is on the search path.
+fn compile(compiler: &str, options: &[&str], text: &str) {
+    let mut child = Command::new(compiler)
+        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"])
+        .args(options)
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg("-")
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("a C compiler");
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "{compiler} {options:?}");
+}
+
+fn have(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success())
+}
+
+#[test]
+fn the_header_compiles_alone_and_in_any_order_as_strict_c_and_cpp() {
+    let alone = "#include <marsfm.h>\n#include <marsfm.h>\n";
+    let plugin = "#include <marsfm_plugin.h>\n";
+    for text in [alone.to_owned(), format!("{alone}{plugin}"), format!("{plugin}{alone}")] {
+        for standard in ["-std=c99", "-std=c11", "-std=c17"] {
+            compile("cc", &["-x", "c", standard], &text);
+        }
+        if have("c++") {
+            for standard in ["-std=c++11", "-std=c++17", "-std=c++20"] {
+                compile("c++", &["-x", "c++", standard], &text);
+            }
+        }
+    }
+}
+
+#[test]
+fn c_and_rust_agree_on_sizes_and_offsets() {
+    let mut text = String::from("#include <marsfm.h>\n");
+    let mut n = 0;
+    let mut check = |what: String, value: usize| {
+        text += &format!("_Static_assert({what} == {value}, \"{what}\");\n");
+    };
+    macro_rules! layout {
+        ($($rust:ident: $($field:ident)*;)*) => {$({
+            let c = STRUCTS.iter().find(|s| s.0 == stringify!($rust)).expect("listed").1;
+            n += 1;
+            check(format!("sizeof({c})"), size_of::<$rust>());
+            $(check(
+                format!("offsetof({c}, {})", stringify!($field)),
+                std::mem::offset_of!($rust, $field),
+            );)*
+        })*};
+    }
+    layout! {
+        Atom: struct_size name element residue_name chain insertion residue_number reserved;
+        TopologyInfo: struct_size n_atoms n_residues;
+        ModelOptions: struct_size device;
+        ModelInfo: struct_size lag_ps temperature_kelvin min_residues max_residues;
+        SessionOptions: struct_size temperature_kelvin force_field solvent solver solver_steps
+            solver_tolerance;
+        XyzIn: struct_size data_nm n_atoms stride_bytes dtype reserved;
+        XyzOut: struct_size data_nm n_atoms stride_bytes dtype reserved;
+        TreeOptions: struct_size roots branching depth budget retries progress user_data;
+        BatchInfo: struct_size n_samples n_accepted n_residues n_atoms n_bystanders n_differences;
+        SampleInfo: struct_size parent depth id status rejected_reasons repair_reasons
+            tight_contacts worst_peptide_bond_nm closest_contact_nm n_bystanders;
+        MsmOptions: struct_size frame_ps tica_lag_ps msm_lag_ps pair_lag_ps n_microstates
+            n_macrostates rng_seed;
+        MsmInfo: struct_size n_atoms n_frames n_microstates n_macrostates frame_ps msm_lag_ps
+            pair_lag_ps;
+    }
+    assert_eq!(n, STRUCTS.len());
+    compile("cc", &["-x", "c", "-std=c11"], &text);
+}
