@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+"""Make tetrapeptide MD with OpenMM: amber14 (ff14SB) + OBC2 implicit solvent, 350 K, heavy-atom frames every ps.
+
+    python -m venv v && v/bin/pip install openmm numpy PeptideBuilder biopython
+    v/bin/python make_md.py --work work --out done --sequences sequences.txt
+    v/bin/python make_md.py --work work --out done AGTA AVDA
+
+Uncapped peptides (NH3+ ... COO-) at pH 7; no cutoff; LangevinMiddle, friction 0.3 per ps, 4 fs steps, 3 amu hydrogens,
+bonds to hydrogen constrained. Even replicas start extended, odd ones helical; the first 40 ps are discarded.
+Sequences are made one whole sequence after another. A finished one appears in OUT as
+
+    NAME/NAME.pdb        non-hydrogen atoms, the topology of the trajectories
+    NAME/NAME_full.pdb   all atoms, the minimised extended start
+    NAME/rK.xtc          replica K, nm, one frame per ps, contiguous in time, no box, not aligned
+
+and in OUT/manifest.json. WORK keeps a checkpoint every 100 ps: kill the process at will and start it again with the same
+command. Seeds are a function of (sequence, replica) only. One process uses one core (the double-precision Reference
+platform, which is the fastest for some 60 atoms); for more cores start more processes, each with sequences, WORK and OUT
+of its own.
+"""
+import argparse
+import hashlib
+import io
+import json
+import math
+import os
+import random
+import shutil
+import sys
+import time
+
+import Bio.PDB
+import numpy as np
+import openmm
+import PeptideBuilder
+from openmm import app, unit
+from openmm.app.internal.customgbforces import GBSAOBC2Force
+from PeptideBuilder import Geometry
+
+TEMPERATURE_K, STEP_PS, FRICTION_PER_PS, HYDROGEN_AMU = 350.0, 0.004, 0.3, 3.0
+DROP_PS, CHUNK_PS, STEPS_PER_FRAME = 40, 100, 250  # 250 steps of 4 fs: 1 ps
+STARTS = {"extended": (-120.0, 130.0), "helical": (-65.0, -40.0)}  # phi, psi in degrees
+AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
+KJ, NM = unit.kilojoule_per_mole, unit.nanometer
+
+
+def seed_of(name, replica):
+    """A positive 31-bit seed that depends on the sequence and the replica only."""
+    digest = hashlib.sha256(f"{name}/{replica}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") % (2**31 - 1) + 1
+
+
+def reference():
+    return openmm.Platform.getPlatformByName("Reference")
+
+
+def build(name, phi, psi, variants=None):
+    """All-atom uncapped peptide at pH 7: topology, positions, protonation variants. Proline keeps phi = -70 degrees.
+
+    Give the variants of the first start to the second, so that a histidine is the same tautomer in both.
+    """
+    chain = PeptideBuilder.initialize_res(Geometry.geometry(name[0]))
+    for letter in name[1:]:
+        residue = Geometry.geometry(letter)
+        residue.phi, residue.psi_im1 = (-70.0 if letter == "P" else phi), psi
+        PeptideBuilder.add_residue(chain, residue)
+    PeptideBuilder.add_terminal_OXT(chain)
+    text, writer = io.StringIO(), Bio.PDB.PDBIO()
+    writer.set_structure(chain)
+    writer.save(text)
+    text.seek(0)
+    pdb = app.PDBFile(text)
+    modeller = app.Modeller(pdb.topology, pdb.positions)
+    random.seed(seed_of(name, 0))  # addHydrogens starts hydrogens in random directions
+    chosen = modeller.addHydrogens(app.ForceField("amber14-all.xml"), pH=7.0, variants=variants, platform=reference())
+    return modeller.topology, modeller.positions, chosen
+
+
+def make_system(topology):
+    """amber14 without cutoff plus OpenMM's own GBSAOBCForce with OBC2 radii: several times faster than the custom force."""
+    system = app.ForceField("amber14-all.xml").createSystem(
+        topology, nonbondedMethod=app.NoCutoff, constraints=app.HBonds, hydrogenMass=HYDROGEN_AMU * unit.amu)
+    nonbonded = next(f for f in system.getForces() if isinstance(f, openmm.NonbondedForce))
+    nonbonded.setReactionFieldDielectric(1.0)
+    gb = openmm.GBSAOBCForce()
+    for i, parameters in enumerate(GBSAOBC2Force.getStandardParameters(topology)):
+        gb.addParticle(nonbonded.getParticleParameters(i)[0], float(parameters[0]), float(parameters[1]))
+    system.addForce(gb)
+    return system
+
+
+def simulation(topology, system, seed):
+    integrator = openmm.LangevinMiddleIntegrator(
+        TEMPERATURE_K * unit.kelvin, FRICTION_PER_PS / unit.picosecond, STEP_PS * unit.picosecond)
+    integrator.setRandomNumberSeed(seed)
+    return app.Simulation(topology, system, integrator, reference())
+
+
+def minimised(topology, system, positions):
+    sim = simulation(topology, system, 1)
+    sim.context.setPositions(positions)
+    sim.minimizeEnergy(maxIterations=500)
+    return sim.context.getState(getPositions=True).getPositions(asNumpy=True).value_in_unit(NM)
+
+
+def check_stereo(name, topology, x):
+    """Stop unless every residue but glycine is L and every peptide bond trans (in a built start both must hold)."""
+    residues = [{a.name: x[a.index] for a in r.atoms()} for r in topology.residues()]
+    for i, r in enumerate(residues):
+        if "CB" in r and np.dot(np.cross(r["N"] - r["CA"], r["C"] - r["CA"]), r["CB"] - r["CA"]) < 0:
+            sys.exit(f"{name}: residue {i + 1} is not an L amino acid after building")
+        if i:
+            p = residues[i - 1]
+            b = r["N"] - p["C"]
+            if np.dot(np.cross(p["C"] - p["CA"], b), np.cross(b, r["CA"] - r["N"])) > 0:
+                sys.exit(f"{name}: the peptide bond before residue {i + 1} is cis after building")
+
+
+def write_pdb(topology, positions, path):
+    with open(path + ".tmp", "w") as f:
+        app.PDBFile.writeFile(topology, positions * unit.nanometer, f)
+    os.replace(path + ".tmp", path)
+
+
+def read_json(path):
+    with open(path) as f:
+        return json.load(f)
+
+
+def write_json(value, path):
+    with open(path + ".tmp", "w") as f:
+        json.dump(value, f, indent=1)
+        f.write("\n")
+    os.replace(path + ".tmp", path)
+
+
+def set_up(name, folder):
+    """Build, minimise and store both starts; the folder counts as set up once NAME.pdb is there."""
+    os.makedirs(folder, exist_ok=True)
+    if os.path.exists(f"{folder}/{name}.pdb"):
+        return
+    variants = None
+    for label, (phi, psi) in STARTS.items():
+        topology, positions, variants = build(name, phi, psi, variants)
+        x = minimised(topology, system := make_system(topology), positions)
+        check_stereo(name, topology, x)
+        np.save(f"{folder}/start_{label}.npy", x)
+        if label == "extended":
+            full = x
+    with open(f"{folder}/{name}_system.xml", "w") as f:
+        f.write(openmm.XmlSerializer.serialize(system))
+    write_pdb(topology, full, f"{folder}/{name}_full.pdb")
+    heavy, subset = heavy_atoms(topology, full)
+    write_pdb(subset, full[heavy], f"{folder}/{name}.pdb")
+
+
+def heavy_atoms(topology, x):
+    """Indices of the non-hydrogen atoms and the topology of these alone."""
+    modeller = app.Modeller(topology, x * unit.nanometer)
+    hydrogens = [a for a in topology.atoms() if a.element is app.element.hydrogen]
+    modeller.delete(hydrogens)
+    return [a.index for a in topology.atoms() if a.element is not app.element.hydrogen], modeller.topology
+
+
+def degrees_of_freedom(system):
+    return 3 * system.getNumParticles() - system.getNumConstraints()
+
+
+def run_replica(name, folder, replica, length_ps):
+    """Run one replica to length_ps, from its last checkpoint if there is one; returns its manifest entry and CPU-seconds."""
+    topology = app.PDBFile(f"{folder}/{name}_full.pdb").topology
+    with open(f"{folder}/{name}_system.xml") as f:
+        system = openmm.XmlSerializer.deserialize(f.read())
+    start, seed = ("helical" if replica % 2 else "extended"), seed_of(name, replica)
+    x0 = np.load(f"{folder}/start_{start}.npy")
+    heavy, subset = heavy_atoms(topology, x0)
+    sim = simulation(topology, system, seed)
+    xtc, meta = f"{folder}/r{replica}.xtc", f"{folder}/r{replica}.json"
+    if os.path.exists(meta):
+        m = read_json(meta)
+        with open(f"{folder}/{m['checkpoint']}", "rb") as f:
+            sim.context.loadCheckpoint(f.read())
+        with open(xtc, "r+b") as f:
+            f.truncate(m["bytes"])
+    else:
+        m = dict(ps=0, bytes=0, sum_temperature=0.0, sum_potential=0.0, cpu_s=0.0)
+        sim.context.setPositions(x0)
+        sim.context.setVelocitiesToTemperature(TEMPERATURE_K * unit.kelvin, seed)
+        sim.step(round(DROP_PS / STEP_PS))
+        if os.path.exists(xtc):
+            os.unlink(xtc)
+    kelvin_per_kj = 2.0 / (degrees_of_freedom(system) * unit.MOLAR_GAS_CONSTANT_R.value_in_unit(KJ / unit.kelvin))
+    while m["ps"] < length_ps:
+        begun = time.process_time()
+        out = app.XTCFile(xtc, subset, STEP_PS, firstStep=STEPS_PER_FRAME, interval=STEPS_PER_FRAME, append=m["ps"] > 0)
+        for _ in range(min(CHUNK_PS, length_ps - m["ps"])):
+            sim.step(STEPS_PER_FRAME)
+            state = sim.context.getState(getPositions=True, getEnergy=True)
+            potential = state.getPotentialEnergy().value_in_unit(KJ)
+            m["ps"] += 1
+            if not math.isfinite(potential):
+                sys.exit(f"{name} r{replica}: energy not finite at {m['ps']} ps")
+            m["sum_potential"] += potential
+            m["sum_temperature"] += state.getKineticEnergy().value_in_unit(KJ) * kelvin_per_kj
+            out.writeModel(state.getPositions(asNumpy=True).value_in_unit(NM)[heavy])
+        m["cpu_s"] += time.process_time() - begun
+        m["bytes"] = os.path.getsize(xtc)
+        old, m["checkpoint"] = m.get("checkpoint"), f"r{replica}.{m['ps']}.chk"
+        with open(f"{folder}/{m['checkpoint']}", "wb") as f:
+            f.write(sim.context.createCheckpoint())
+        write_json(m, meta)
+        if old:
+            os.unlink(f"{folder}/{old}")
+    return {
+        "file": f"r{replica}.xtc", "start": start, "seed": seed, "platform": "Reference", "frames": m["ps"],
+        "length_ps": m["ps"], "bytes": m["bytes"], "mean_temperature_K": round(m["sum_temperature"] / m["ps"], 2),
+        "mean_potential_kJ_mol": round(m["sum_potential"] / m["ps"], 2),
+    }, m["cpu_s"]
+
+
+def entry(name, system, topology, replicas):
+    """What the manifest says about a finished sequence."""
+    total = sum(r["length_ps"] for r in replicas)
+    heavy = sum(a.element is not app.element.hydrogen for a in topology.atoms())
+    return {
+        "name": name, "role": "train", "sequence": name, "termini": "NH3+ / COO-", "atoms_all": system.getNumParticles(),
+        "atoms_heavy": heavy, "temperature_K": TEMPERATURE_K, "save_interval_ps": 1, "replicas": replicas,
+        "total_ns": total / 1000, "frames": sum(r["frames"] for r in replicas),
+    }
+
+
+def make(name, work, out, replicas, length_ps):
+    """Make one whole sequence and publish it in out, unless it is there already."""
+    manifest_path = f"{out}/manifest.json"
+    manifest = read_json(manifest_path) if os.path.exists(manifest_path) else {
+        "engine": f"OpenMM {openmm.Platform.getOpenMMVersion()}",
+        "force_field": "amber14-all (ff14SB) + OBC2 implicit solvent (GBSAOBCForce, mbondi2 radii, ACE surface term, "
+                       "water dielectric 78.3, solute 1)",
+        "nonbonded": "no cutoff", "integrator": "LangevinMiddle", "friction_per_ps": FRICTION_PER_PS,
+        "timestep_fs": STEP_PS * 1000, "hydrogen_mass_amu": HYDROGEN_AMU, "constraints": "bonds to hydrogen",
+        "discarded_equilibration_ps": DROP_PS, "pH": 7, "stored_atoms": "non-hydrogen", "xtc_precision_nm": 0.001,
+        "licence": "made for this project", "peptides": []}
+    if any(p["name"] == name for p in manifest["peptides"]):
+        return
+    folder = f"{work}/{name}"
+    set_up(name, folder)
+    runs = [run_replica(name, folder, k, length_ps) for k in range(replicas)]
+    os.makedirs(f"{out}/{name}", exist_ok=True)
+    for file in [f"{name}.pdb", f"{name}_full.pdb", *(r["file"] for r, _ in runs)]:
+        shutil.copyfile(f"{folder}/{file}", f"{out}/{name}/{file}")
+    with open(f"{folder}/{name}_system.xml") as f:
+        system = openmm.XmlSerializer.deserialize(f.read())
+    topology = app.PDBFile(f"{folder}/{name}_full.pdb").topology
+    manifest["peptides"].append(entry(name, system, topology, [r for r, _ in runs]))
+    write_json(manifest, manifest_path)
+    cpu, temperature = sum(c for _, c in runs), np.mean([r["mean_temperature_K"] for r, _ in runs])
+    print(f"{name}: {replicas} x {length_ps} ps, {temperature:.1f} K, {cpu:.0f} CPU-s, "
+          f"{len(manifest['peptides'])} sequences finished", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="sequences, one letter per residue")
+    parser.add_argument("--sequences", metavar="FILE", help="file with one sequence a line, made after NAMEs")
+    parser.add_argument("--work", default="work", help="folder of unfinished work and checkpoints")
+    parser.add_argument("--out", default="done", help="folder of finished sequences")
+    parser.add_argument("--ps", type=int, default=500, help="picoseconds kept per replica")
+    parser.add_argument("--replicas", type=int, default=2)
+    a = parser.parse_args()
+    names = list(a.names)
+    if a.sequences:
+        with open(a.sequences) as f:
+            names += f.read().split()
+    for name in names:
+        if len(name) < 2 or set(name) - AMINO_ACIDS:
+            parser.error(f"{name!r} is not a sequence of two or more of the 20 amino acids, one letter each")
+    if not names or a.ps < 1 or a.replicas < 1:
+        parser.error("give at least one sequence, one picosecond and one replica")
+    os.makedirs(a.out, exist_ok=True)
+    for name in names:
+        make(name, a.work, a.out, a.replicas, a.ps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Choose tetrapeptide sequences to simulate: random, even, and apart from those kept for judging.
+
+    python sequences.py --apart-from manifest.json --blocks 4 > sequences.txt
+
+Each block is 20 sequences in which every one of the 20 amino acids stands exactly once at each of the four positions, so
+every prefix of whole blocks is even too. Every sequence differs in at least APART letters from each peptide of the given
+manifest whose role is validation or scoring (a model trained on the new MD has then not seen them or a near copy), and
+in at least two from its training peptides and from every other sequence chosen. The same seed gives the same list.
+"""
+import argparse
+import json
+import random
+
+AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
+APART, APART_FROM_TRAINING = 3, 2
+
+
+def distance(a, b):
+    """Number of positions at which two sequences differ."""
+    return sum(x != y for x, y in zip(a, b))
+
+
+def choose(held_out, training, blocks, seed):
+    """Return 20 * blocks sequences; rows that break a rule are swapped letter by letter until none does."""
+    rng = random.Random(seed)
+    chosen = []
+    for _ in range(blocks):
+        columns = [rng.sample(AMINO_ACIDS, 20) for _ in range(4)]
+
+        def broken(i):
+            rows = ["".join(c[k] for c in columns) for k in range(20)]
+            return (any(distance(rows[i], h) < APART for h in held_out)
+                    or any(distance(rows[i], t) < APART_FROM_TRAINING for t in [*training, *chosen])
+                    or any(distance(rows[i], rows[k]) < APART_FROM_TRAINING for k in range(20) if k != i))
+
+        while bad := [i for i in range(20) if broken(i)]:
+            i, k, column = bad[0], rng.randrange(20), rng.choice(columns)
+            column[i], column[k] = column[k], column[i]
+        chosen += ["".join(c[i] for c in columns) for i in range(20)]
+    return chosen
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--apart-from", required=True, metavar="MANIFEST", help="manifest.json with peptides and their roles")
+    parser.add_argument("--blocks", type=int, default=4, help="blocks of 20 sequences")
+    parser.add_argument("--seed", type=int, default=20260)
+    a = parser.parse_args()
+    with open(a.apart_from) as f:
+        peptides = json.load(f)["peptides"]
+    held = [p["name"] for p in peptides if p["role"] in ("validation", "scoring")]
+    train = [p["name"] for p in peptides if p["role"] == "train"]
+    print("\n".join(choose(held, train, a.blocks, a.seed)))
