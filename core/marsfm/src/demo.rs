@@ -262,6 +262,7 @@ fn train_small(
             validate_every: 100,
             validation_samples: 0,
             save_every_seconds: 30,
+            hide_residue_types: 0.0,
             crop,
         },
     };

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use crate::kernels::{
-    Attention, Axis, IpaKernel, Modulation, affine_norm, gated_residual, gelu, linear,
+    Attention, Axis, IpaKernel, Modulation, add_shared, affine_norm, gated_residual, gelu, linear,
     modulated_norm,
 };
 use marsfm_geometry::LATENT;
@@ -351,7 +351,7 @@ impl Network {
                 prepared.kernel.forward(&layer.projection.apply(&normed)?, &layer.head_weights)?;
             let points = layer.out.apply(&points)?;
             tap.note(at(".ipa"), &points);
-            y = (y + points)?;
+            y = add_shared(&y, &points, 1)?;
             let normed = modulated_norm(&y, &mods, Modulation { shift: 0, scale: 1, eps: EPS })?;
             let attended = layer.mha_l.apply(&normed, how.clone())?;
             tap.note(at(".mha_l"), &attended);
@@ -384,10 +384,7 @@ impl Network {
             .reshape((p, t, l, c))?
             .broadcast_add(&y.reshape((p, 1, l, c))?)?
             .reshape((p, 1, t * l * c))?;
-        let mut h = embedded
-            .reshape((p, n, t * l * c))?
-            .broadcast_add(&context)?
-            .reshape((b * t * l, c))?;
+        let mut h = add_shared(&embedded, &context, p)?;
         let mask = prepared.token_mask.as_ref().map(|m| {
             let row = |i: usize| (0..n).flat_map(move |_| i * t * l..(i + 1) * t * l);
             Arc::new((0..p).flat_map(row).map(|i| m[i]).collect::<Vec<bool>>())

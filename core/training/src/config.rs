@@ -114,6 +114,11 @@ pub struct RunRecipe {
     /// Seconds between saved states; a killed run loses at most this.
     #[serde(default = "default_save_seconds")]
     pub save_every_seconds: u64,
+    /// Probability that a residue's type is hidden from the network in a training sample (index
+    /// 20): few sequences are learned by heart, hidden neighbours make it learn what residues
+    /// have in common. Never at validation or sampling.
+    #[serde(default)]
+    pub hide_residue_types: f64,
     /// Longest stretch of residues in a batch; longer chains are cropped at random.
     #[serde(default = "default_crop")]
     pub crop: usize,

@@ -13,6 +13,9 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::TrainingError;
 
+/// The residue type that says nothing.
+const UNKNOWN: u32 = 20;
+
 /// (trajectory, frame) of the condition and of the target.
 pub type Pair = ((usize, usize), (usize, usize));
 
@@ -56,6 +59,7 @@ pub struct TrainingSet {
     frames: usize,
     crop: usize,
     path: Path,
+    hide_residue_types: f64,
 }
 
 impl TrainingSet {
@@ -77,7 +81,13 @@ impl TrainingSet {
                 "training on {frames} frames per call is not supported; use layout t1 or t2"
             )));
         }
-        Ok(Self { systems, frames, crop, path })
+        Ok(Self { systems, frames, crop, path, hide_residue_types: 0.0 })
+    }
+
+    /// Hides each residue's type with this probability (see the recipe).
+    pub fn hiding_residue_types(mut self, probability: f64) -> Self {
+        self.hide_residue_types = probability;
+        self
     }
 
     /// The systems.
@@ -146,7 +156,11 @@ impl<'a> Builder<'a> {
         let one = condition_of(types, std::slice::from_ref(&start), self.set.frames);
         let frames = Arc::get_mut(&mut self.condition.frames).expect("the builder owns its batch");
         frames.extend(one.frames.iter().copied());
-        self.condition.residue_types.extend(one.residue_types);
+        let hide = self.set.hide_residue_types;
+        for kind in one.residue_types {
+            let hidden = hide > 0.0 && rng.random_bool(hide);
+            self.condition.residue_types.push(if hidden { UNKNOWN } else { kind });
+        }
         self.condition.x_cond.extend(one.x_cond);
         self.condition.x_cond_mask.extend(one.x_cond_mask);
 

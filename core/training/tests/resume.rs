@@ -50,6 +50,7 @@ fn recipe(steps: u64) -> Recipe {
             validate_every: 20,
             validation_samples: 128,
             save_every_seconds: 3600,
+            hide_residue_types: 0.2,
             crop: 256,
         },
     }
@@ -74,7 +75,7 @@ fn set() -> TrainingSet {
         pairs: Box::new(Any(10)),
         nanoseconds: 0.01,
     };
-    TrainingSet::new(vec![system], 1, 256, Path::Gvp).unwrap()
+    TrainingSet::new(vec![system], 1, 256, Path::Gvp).unwrap().hiding_residue_types(0.2)
 }
 
 #[test]

@@ -8,7 +8,7 @@ use anyhow::ensure;
 use marsfm::Host;
 use marsfm::benchmark::{BenchmarkRequest, Row, library, randomised, run as compare, summary};
 use marsfm::sample::DEFAULT_SOLVER;
-use marsfm::surrogate::Surrogate;
+use marsfm::surrogate::{Solver, Surrogate};
 use serde::Serialize;
 
 /// Arguments of `marsfm benchmark`.
@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Jumps per chain.
     #[arg(long, default_value_t = 40)]
     depth: usize,
+    /// Midpoint steps per draw (two network evaluations each), instead of the default solver.
+    #[arg(long)]
+    steps: Option<usize>,
     /// Random seed.
     #[arg(long, default_value_t = 1)]
     rng_seed: u64,
@@ -80,7 +83,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         budget: a.budget,
         depth: a.depth,
         rng_seed: a.rng_seed,
-        solver: DEFAULT_SOLVER,
+        solver: a.steps.map_or(DEFAULT_SOLVER, |steps| Solver::Midpoint { steps }),
     };
     if !a.json {
         println!(

@@ -50,7 +50,7 @@ fn gelu_forward<T: Real>(s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shap
         let x = &x[first..][..y.len()];
         T::normal_cdf(x, y);
         for (y, x) in y.iter_mut().zip(x) {
-            *y = *y * *x;
+            *y *= *x;
         }
     });
     stored(y, l.shape().clone())

@@ -218,10 +218,10 @@ impl<'a, T: Real> Kernel<'a, T> {
 /// Softmax of one row in place. A masked entry (-∞) gets at most e⁻⁸⁷ of the largest weight.
 pub fn softmax<T: Real>(p: &mut [T]) {
     let max = p.iter().copied().fold(T::of(f64::NEG_INFINITY), |m, v| if v > m { v } else { m });
-    p.iter_mut().for_each(|v| *v = *v - max);
+    p.iter_mut().for_each(|v| *v -= max);
     T::exp_slice(p);
     let inverse = T::one() / sum_of(p.len(), |i| p[i]);
-    p.iter_mut().for_each(|v| *v = *v * inverse);
+    p.iter_mut().for_each(|v| *v *= inverse);
 }
 
 struct Fused(Attention);

@@ -214,7 +214,7 @@ impl<'a, T: Real> Sample<'a, T> {
             let square = sum_of(qk - c, |x| (qp[x] - kp[x]) * (qp[x] - kp[x]));
             *a = scale * dot(&q[..c], &k[..c]) - half_gamma * square;
             if self.mask.is_some_and(|m| !(m[i] && m[j])) {
-                *a = *a - T::of(1e5);
+                *a -= T::of(1e5);
             }
         }
         softmax(a);

@@ -1,10 +1,13 @@
-//! Fused operations with analytic backward for candle's CPU device, each beside its obvious form
-//! composed of candle's own operations (which other devices run and tests compare with).
+//! Fused operations with analytic backward for candle's CPU device, beside their obvious forms
+//! composed of candle's own operations (which other devices run and tests compare with). The point
+//! attention has no such form; elsewhere it runs on the CPU, and its gradient is tested by finite
+//! differences.
 //!
 //! Why: candle's fused norms and softmax have no gradient and say nothing about it, and about
 //! nine tenths of its CPU training time is element-wise work outside the matrix products.
 
 mod activation;
+mod add;
 mod attention;
 mod ipa;
 mod linear;
@@ -15,6 +18,7 @@ mod real;
 mod tests;
 
 pub use activation::{gated_residual, gelu};
+pub use add::add_shared;
 pub use attention::{Attention, Axis};
 pub use ipa::{IpaKernel, IpaShape};
 pub use linear::linear;
