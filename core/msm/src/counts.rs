@@ -65,7 +65,8 @@ pub fn count_transitions<D: AsRef<[i32]> + Sync>(
     if longest <= lag {
         return Err(MsmError::TooShort { lag, longest, n_trajectories: trajectories.len() });
     }
-    let mut tally = vec![0u64; n_states * n_states];
+    let mut counts = Matrix::zeros(n_states, n_states); // whole numbers are exact up to 2^53
+    let tally = counts.as_mut_slice();
     let mut skipped = Vec::new();
     for (i, t) in trajectories.iter().enumerate() {
         let t = t.as_ref();
@@ -76,12 +77,10 @@ pub fn count_transitions<D: AsRef<[i32]> + Sync>(
         let step = if mode == CountMode::Sample { lag } else { 1 };
         for (a, b) in t.iter().zip(&t[lag..]).step_by(step) {
             if *a >= 0 && *b >= 0 {
-                tally[*a as usize * n_states + *b as usize] += 1;
+                tally[*a as usize * n_states + *b as usize] += 1.0;
             }
         }
     }
-    let data = tally.iter().map(|c| *c as f64).collect();
-    let mut counts = Matrix::from_vec(n_states, n_states, data)?;
     if mode == CountMode::Effective {
         let factors = effective_row_factors(trajectories, &counts, lag);
         for i in 0..n_states {
@@ -101,25 +100,19 @@ pub fn populations<D: AsRef<[i32]>>(
     trajectories: &[D],
     n_states: usize,
 ) -> Result<Vec<u64>, MsmError> {
-    let mut out = vec![0u64; n_states];
+    // Slot 0 is "none".
+    let mut tally = vec![0u64; n_states + 1];
     for (trajectory, t) in trajectories.iter().enumerate() {
-        for (frame, &s) in t.as_ref().iter().enumerate() {
-            if s == NO_STATE {
-                continue;
-            }
-            match usize::try_from(s).ok().and_then(|s| out.get_mut(s)) {
-                Some(n) => *n += 1,
-                None => {
-                    return Err(MsmError::StateOutOfRange {
-                        trajectory,
-                        frame,
-                        state: i64::from(s),
-                        n_states,
-                    });
-                }
-            }
+        let t = t.as_ref();
+        let legal = |s: &i32| (*s as i64 + 1) as u64 <= n_states as u64;
+        if !t.iter().fold(true, |ok, s| ok & legal(s)) {
+            let frame = t.iter().position(|s| !legal(s)).unwrap_or(0);
+            let state = i64::from(t[frame]);
+            return Err(MsmError::StateOutOfRange { trajectory, frame, state, n_states });
         }
+        t.iter().for_each(|s| tally[(s + 1) as usize] += 1);
     }
+    let out = tally.split_off(1);
     Ok(out)
 }
 

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::counts::strong_components;
-use crate::matrix::{cholesky_solve, symmetric_eigen};
+use crate::matrix::{cholesky_solve, symmetric_eigen, symmetric_eigenvalues};
 use crate::{CountMatrix, CountMode, Matrix, MsmError, Warning, count_transitions};
 
 /// Counts divided by their row sums. Rows without counts become T_ii = 1 if `identity_rows`, else
@@ -418,8 +418,8 @@ pub fn detailed_balance_violation(t: &Matrix, pi: &[f64]) -> f64 {
     worst / largest
 }
 
-/// Eigenvalues and vectors of a reversible T through pi^1/2 T pi^-1/2, which is symmetric.
-pub fn reversible_spectrum(t: &Matrix, pi: &[f64]) -> Result<Spectrum, MsmError> {
+/// pi^1/2 T pi^-1/2, which is symmetric for a reversible T, and pi^1/2.
+fn symmetrised(t: &Matrix, pi: &[f64]) -> Result<(Matrix, Vec<f64>), MsmError> {
     check_stochastic(t)?;
     let n = t.n_rows();
     if pi.len() != n {
@@ -445,6 +445,20 @@ pub fn reversible_spectrum(t: &Matrix, pi: &[f64]) -> Result<Spectrum, MsmError>
             s[(j, i)] = v;
         }
     }
+    Ok((s, root))
+}
+
+/// Eigenvalues of a reversible T, falling.
+pub fn reversible_eigenvalues(t: &Matrix, pi: &[f64]) -> Result<Vec<f64>, MsmError> {
+    let mut values = symmetric_eigenvalues(&symmetrised(t, pi)?.0)?;
+    values.reverse();
+    Ok(values)
+}
+
+/// Eigenvalues and vectors of a reversible T.
+pub fn reversible_spectrum(t: &Matrix, pi: &[f64]) -> Result<Spectrum, MsmError> {
+    let n = t.n_rows();
+    let (s, root) = symmetrised(t, pi)?;
     let (values, vectors) = symmetric_eigen(&s)?;
     let mut right = Matrix::zeros(n, n);
     for k in 0..n {
@@ -464,7 +478,7 @@ impl MarkovModel {
     /// The `k` largest relaxation times in frames. Eigenvalues <= 0 are no relaxation and are left
     /// out; fewer than `k` may remain.
     pub fn timescales(&self, k: usize) -> Result<Vec<f64>, MsmError> {
-        let values = self.spectrum()?.eigenvalues;
+        let values = reversible_eigenvalues(&self.t, &self.pi)?;
         Ok(values[1..]
             .iter()
             .filter(|l| **l > 0.0)

@@ -5,6 +5,8 @@
 //! accumulated and compared lane by lane, so there is no horizontal minimum. Ties go to the lowest
 //! centre. Seeding: lanes are candidate centres, and the distance is sum (x - c)^2.
 //!
+//! Shifting rows before covariances and projecting them live here for the same reason.
+//!
 //! One generic body per kernel; the wrappers only name the instruction set, so all of them share
 //! one test against the obvious version. Results are equal between threads, not between sets of
 //! instructions (fused multiply-add rounds once).
@@ -401,6 +403,133 @@ fn accumulate_body<T: Real>(
     }
 }
 
+/// Writes rows minus the first row into `out` (f64) and returns their sum over rows.
+pub(crate) fn shift_rows<T: Real>(set: Set, flat: &[T], d: usize, out: &mut Vec<f64>) -> Vec<f64> {
+    let mut sum = vec![0.0; d];
+    out.resize(flat.len(), 0.0);
+    let first: Vec<f64> = flat[..d].iter().map(|v| v.to_f64()).collect();
+    match set {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `set` is what the machine was found to have.
+        Set::Avx512 => unsafe { shift_avx512(flat, &first, out, &mut sum) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Set::Avx2 => unsafe { shift_avx2(flat, &first, out, &mut sum) },
+        _ => shift_body(flat, &first, out, &mut sum),
+    }
+    sum
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+fn shift_avx512<T: Real>(flat: &[T], first: &[f64], out: &mut [f64], sum: &mut [f64]) {
+    shift_body(flat, first, out, sum);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn shift_avx2<T: Real>(flat: &[T], first: &[f64], out: &mut [f64], sum: &mut [f64]) {
+    shift_body(flat, first, out, sum);
+}
+
+#[inline(always)]
+fn shift_body<T: Real>(flat: &[T], first: &[f64], out: &mut [f64], sum: &mut [f64]) {
+    let d = first.len();
+    for (row, out) in flat.chunks_exact(d).zip(out.chunks_exact_mut(d)) {
+        for (((o, v), f), s) in out.iter_mut().zip(row).zip(first).zip(sum.iter_mut()) {
+            *o = v.to_f64() - f;
+            *s += *o;
+        }
+    }
+}
+
+/// Frames that [`Projector`] takes at a time.
+const FRAMES: usize = 8;
+/// Columns of weights are padded to a multiple of this.
+const COLUMNS: usize = 8;
+
+/// y = (x - mean) W for rows x, with W (d x m) packed in columns of 8.
+pub(crate) struct Projector<'a> {
+    set: Set,
+    mean: &'a [f64],
+    m: usize,
+    /// Column group after column group: `weights[(g * d + f) * COLUMNS + lane]`.
+    weights: Vec<f64>,
+}
+
+impl<'a> Projector<'a> {
+    pub fn new(mean: &'a [f64], weights: &Matrix) -> Self {
+        let (d, m) = (weights.n_rows(), weights.n_cols());
+        let mut packed = vec![0.0; m.div_ceil(COLUMNS) * d * COLUMNS];
+        for f in 0..d {
+            for j in 0..m {
+                packed[(j / COLUMNS * d + f) * COLUMNS + j % COLUMNS] = weights[(f, j)];
+            }
+        }
+        Self { set: Set::detect(), mean, m, weights: packed }
+    }
+
+    /// Projects whole rows into `out` (m numbers each).
+    pub fn project<T: Real>(&self, rows: &[T], out: &mut [f64]) {
+        match self.set {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `set` is what the machine was found to have.
+            Set::Avx512 => unsafe { project_avx512(self, rows, out) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Set::Avx2 => unsafe { project_avx2(self, rows, out) },
+            _ => project_body::<Lanes4<f64>, T>(self, rows, out),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+fn project_avx512<T: Real>(p: &Projector<'_>, rows: &[T], out: &mut [f64]) {
+    project_body::<std::arch::x86_64::__m512d, T>(p, rows, out);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn project_avx2<T: Real>(p: &Projector<'_>, rows: &[T], out: &mut [f64]) {
+    project_body::<std::arch::x86_64::__m256d, T>(p, rows, out);
+}
+
+#[inline(always)]
+fn project_body<R: Vector<T = f64>, T: Real>(p: &Projector<'_>, rows: &[T], out: &mut [f64]) {
+    let (d, m) = (p.mean.len(), p.m);
+    let mut x = vec![0.0; FRAMES * d];
+    let mut y = [0.0; COLUMNS];
+    for (rows, out) in rows.chunks(FRAMES * d).zip(out.chunks_mut(FRAMES * m)) {
+        for (x, row) in x.chunks_exact_mut(d).zip(rows.chunks_exact(d)) {
+            for ((x, v), c) in x.iter_mut().zip(row).zip(p.mean) {
+                *x = v.to_f64() - c;
+            }
+        }
+        let n = out.len() / m;
+        for (g, weights) in p.weights.chunks_exact(d * COLUMNS).enumerate() {
+            let width = (m - g * COLUMNS).min(COLUMNS);
+            let mut column = 0;
+            while column < width {
+                let mut acc = [R::splat(0.0); FRAMES];
+                for f in 0..d {
+                    let w = R::load(&weights[f * COLUMNS + column..]);
+                    for r in 0..FRAMES {
+                        acc[r] = R::splat(x[r * d + f]).times_plus(w, acc[r]);
+                    }
+                }
+                let lanes = (width - column).min(R::LANES);
+                for r in 0..n {
+                    acc[r].store(&mut y);
+                    let at = r * m + g * COLUMNS + column;
+                    out[at..at + lanes].copy_from_slice(&y[..lanes]);
+                }
+                column += R::LANES;
+            }
+        }
+    }
+}
+
 /// Lanes of candidates in [`trial_distances`].
 pub(crate) const TRIALS: usize = 8;
 
@@ -549,6 +678,39 @@ mod tests {
     fn every_instruction_set_agrees_with_the_definition() {
         check::<f64>(1e-11);
         check::<f32>(2e-3); // f32 at an offset of 100 resolves distances to this
+    }
+
+    #[test]
+    fn rows_are_shifted_and_projected_as_defined() {
+        let mut noise = Noise::new(9);
+        for (n, d, m) in [(1, 1, 1), (19, 20, 10), (8, 7, 17), (33, 3, 3)] {
+            let rows: Vec<f32> = (0..n * d).map(|_| noise.normal() as f32).collect();
+            let mean: Vec<f64> = (0..d).map(|_| noise.normal()).collect();
+            let w = (0..d * m).map(|_| noise.normal()).collect();
+            let w = Matrix::from_vec(d, m, w).unwrap();
+            for set in sets() {
+                let mut projector = Projector::new(&mean, &w);
+                projector.set = set;
+                let mut out = vec![f64::NAN; n * m];
+                projector.project(&rows, &mut out);
+                let mut moved = Vec::new();
+                let sum = shift_rows(set, &rows, d, &mut moved);
+                for f in 0..d {
+                    let want: f64 =
+                        (0..n).map(|i| f64::from(rows[i * d + f]) - f64::from(rows[f])).sum();
+                    assert!((sum[f] - want).abs() < 1e-12);
+                    assert_eq!(moved[f], 0.0);
+                }
+                for i in 0..n {
+                    for j in 0..m {
+                        let want: f64 = (0..d)
+                            .map(|f| (f64::from(rows[i * d + f]) - mean[f]) * w[(f, j)])
+                            .sum();
+                        assert!((out[i * m + j] - want).abs() < 1e-12, "{set:?} {n} {d} {m}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

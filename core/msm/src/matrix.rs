@@ -10,6 +10,7 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
 use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use serde::{Deserialize, Serialize};
 
@@ -149,14 +150,20 @@ pub(crate) fn add_xty(out: &mut [f64], x: &[f64], a: usize, y: &[f64], b: usize)
     );
 }
 
-/// `out = x y` for row-major `x` (n x a) and `y` (a x b).
-pub(crate) fn set_xy(out: &mut [f64], x: &[f64], a: usize, y: &[f64], b: usize) {
-    let n = x.len() / a;
-    matmul(
-        MatMut::from_row_major_slice_mut(out, n, b),
-        Accum::Replace,
-        MatRef::from_row_major_slice(x, n, a),
-        MatRef::from_row_major_slice(y, a, b),
+/// Lower half of `out += x' x` for row-major `x` (n x d); small matrices are filled whole.
+pub(crate) fn add_xtx(out: &mut [f64], x: &[f64], d: usize) {
+    if d < 48 {
+        return add_xty(out, x, d, x, d);
+    }
+    let x = MatRef::from_row_major_slice(x, x.len() / d, d);
+    triangular::matmul(
+        MatMut::from_row_major_slice_mut(out, d, d),
+        BlockStructure::TriangularLower,
+        Accum::Add,
+        x.transpose(),
+        BlockStructure::Rectangular,
+        x,
+        BlockStructure::Rectangular,
         1.0,
         Par::Seq,
     );
@@ -188,6 +195,24 @@ pub(crate) fn symmetric_eigen(a: &Matrix) -> Result<(Vec<f64>, Matrix), MsmError
         }
     }
     Ok((values.column_vector().iter().copied().collect(), out))
+}
+
+/// Only the eigenvalues (ascending) of a symmetric matrix; reads the lower half.
+pub(crate) fn symmetric_eigenvalues(a: &Matrix) -> Result<Vec<f64>, MsmError> {
+    let n = a.n_rows;
+    let mut values = Diag::<f64>::zeros(n);
+    let params = Default::default();
+    let need = self_adjoint_evd_scratch::<f64>(n, ComputeEigenvectors::No, Par::Seq, params);
+    self_adjoint_evd(
+        a.view(),
+        values.as_mut(),
+        None,
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(need)),
+        params,
+    )
+    .map_err(|e| MsmError::Numerical { what: "symmetric eigenvalues", detail: format!("{e:?}") })?;
+    Ok(values.column_vector().iter().copied().collect())
 }
 
 /// Solves `a x = b` for symmetric positive definite `a` by Cholesky; `None` if it is not.
@@ -292,6 +317,9 @@ mod tests {
             s
         };
         let (values, v) = symmetric_eigen(&a).unwrap();
+        for (a, b) in symmetric_eigenvalues(&a).unwrap().iter().zip(&values) {
+            assert!((a - b).abs() < 1e-12);
+        }
         let mut scaled = v.clone();
         for i in 0..17 {
             for j in 0..17 {

@@ -3,7 +3,7 @@
 //! Frames of a trajectory of L frames fall into classes: *x only* (first of a pair, never second),
 //! *both*, *y only*. With N = L - lag pairs, Sxx = S(x only) + S(both), Syy = S(both) + S(y only)
 //! and Sxy runs over the pairs, so the large class is summed once. Each chunk of `CHUNK` frames is
-//! centred on its own mean before its products are formed, and chunks are merged by
+//! shifted by its own first frame before its products are formed, and chunks are merged by
 //! M = Ma + Mb + (na nb / n) (mb - ma)(mb - ma)' (Chan, Golub, LeVeque 1983), so a large offset of
 //! the data costs no digits. Chunk borders and merge order depend on the data alone: any number of
 //! threads gives the same bits. No pair crosses the seam between two trajectories.
@@ -11,12 +11,13 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::matrix::add_xty;
+use crate::kernel::{Set, shift_rows};
+use crate::matrix::{add_xtx, add_xty};
 use crate::rows::{Real, Rows, check_finite, common_width};
 use crate::{Matrix, MsmError, Warning};
 
-/// Frames per centred block.
-const CHUNK: usize = 1024;
+/// Frames per shifted block.
+const CHUNK: usize = 512;
 /// Blocks that one task sums one after another.
 const BLOCKS_PER_TASK: usize = 16;
 /// Tasks whose partial sums are held at once.
@@ -123,21 +124,20 @@ fn shift_mean(mean: &mut [f64], delta: &[f64], fraction: f64) {
     mean.iter_mut().zip(delta).for_each(|(m, d)| *m += d * fraction);
 }
 
-/// A fixed span of one trajectory, and which sum it goes to.
+/// A fixed span of one trajectory, all of one class.
 #[derive(Clone, Copy)]
 struct Block {
     trajectory: usize,
-    kind: Kind,
+    class: Class,
     start: usize,
     end: usize,
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
+#[derive(Clone, Copy, PartialEq)]
+enum Class {
     XOnly,
     Both,
     YOnly,
-    Cross,
 }
 
 impl PairMoments {
@@ -179,18 +179,17 @@ impl PairMoments {
         let mut blocks = Vec::new();
         for (trajectory, &len) in lengths.iter().enumerate().filter(|(_, len)| **len > lag) {
             let pairs = len - lag;
-            let mut add = |kind, start: usize, end: usize| {
+            let mut add = |class, start: usize, end: usize| {
                 let mut a = start;
                 while a < end {
                     let b = (a + CHUNK).min(end);
-                    blocks.push(Block { trajectory, kind, start: a, end: b });
+                    blocks.push(Block { trajectory, class, start: a, end: b });
                     a = b;
                 }
             };
-            add(Kind::XOnly, 0, lag.min(pairs));
-            add(Kind::Both, lag, pairs);
-            add(Kind::YOnly, lag.max(pairs), len);
-            add(Kind::Cross, 0, pairs);
+            add(Class::XOnly, 0, lag.min(pairs));
+            add(Class::Both, lag, pairs);
+            add(Class::YOnly, lag.max(pairs), len);
             if pairs < lag {
                 check_finite(&trajectories[trajectory], trajectory, pairs, lag)?;
             }
@@ -201,7 +200,7 @@ impl PairMoments {
                 .par_iter()
                 .map(|blocks| {
                     let mut sum = Self::new(lag, width)?;
-                    let mut scratch = Scratch::default();
+                    let mut scratch = Scratch { set: Set::detect(), x: vec![], y: vec![] };
                     for block in *blocks {
                         sum.add_block(trajectories, block, &mut scratch)?;
                     }
@@ -220,6 +219,7 @@ impl PairMoments {
         Ok((out, warnings))
     }
 
+    /// Frames of a block to their class and, unless they are y only, the pairs they start.
     fn add_block<T: Real>(
         &mut self,
         trajectories: &[Rows<'_, T>],
@@ -228,30 +228,36 @@ impl PairMoments {
     ) -> Result<(), MsmError> {
         let d = self.width;
         let rows = &trajectories[block.trajectory];
-        let n = (block.end - block.start) as f64;
-        let mean_x = centred(rows.span(block.start, block.end), d, &mut scratch.x);
-        if !mean_x.iter().all(|m| m.is_finite()) {
-            check_finite(rows, block.trajectory, block.start, block.end)?;
-        }
-        if let Kind::Cross = block.kind {
-            let (start, end) = (block.start + self.lag, block.end + self.lag);
-            let mean_y = centred(rows.span(start, end), d, &mut scratch.y);
-            if !mean_y.iter().all(|m| m.is_finite()) {
-                check_finite(rows, block.trajectory, start, end)?;
+        let len = block.end - block.start;
+        let n = len as f64;
+        let shifted = |start: usize, out: &mut Vec<f64>| {
+            let sum = shift_rows(scratch.set, rows.span(start, start + len), d, out);
+            match sum.iter().all(|m| m.is_finite()) {
+                true => Ok(sum),
+                false => check_finite(rows, block.trajectory, start, start + len).map(|()| sum),
             }
-            let mut mxy = vec![0.0; d * d];
-            add_xty(&mut mxy, &scratch.x, d, &scratch.y, d);
-            self.cross.merge(&CrossMoments { n, mean_x, mean_y, mxy });
+        };
+        let sum_x = shifted(block.start, &mut scratch.x)?;
+        let mut m2 = vec![0.0; d * d];
+        if block.class == Class::YOnly {
+            add_xtx(&mut m2, &scratch.x, d);
         } else {
-            let mut m2 = vec![0.0; d * d];
-            add_xty(&mut m2, &scratch.x, d, &scratch.x, d);
-            let set = match block.kind {
-                Kind::XOnly => &mut self.x_only,
-                Kind::Both => &mut self.both,
-                Kind::YOnly | Kind::Cross => &mut self.y_only,
-            };
-            set.merge(&SetMoments { n, mean: mean_x, m2 });
+            let sum_y = shifted(block.start + self.lag, &mut scratch.y)?;
+            let mut mxy = vec![0.0; d * d];
+            add_xtx(&mut m2, &scratch.x, d);
+            add_xty(&mut mxy, &scratch.x, d, &scratch.y, d);
+            remove_means(&mut mxy, &sum_x, &sum_y, n);
+            let mean_x = means(rows.row(block.start), &sum_x, n);
+            let mean_y = means(rows.row(block.start + self.lag), &sum_y, n);
+            self.cross.merge(&CrossMoments { n, mean_x, mean_y, mxy });
         }
+        remove_means(&mut m2, &sum_x, &sum_x, n);
+        let set = match block.class {
+            Class::XOnly => &mut self.x_only,
+            Class::Both => &mut self.both,
+            Class::YOnly => &mut self.y_only,
+        };
+        set.merge(&SetMoments { n, mean: means(rows.row(block.start), &sum_x, n), m2 });
         Ok(())
     }
 
@@ -345,25 +351,21 @@ impl PairMoments {
     }
 }
 
-#[derive(Default)]
 struct Scratch {
+    set: Set,
     x: Vec<f64>,
     y: Vec<f64>,
 }
 
-/// Writes rows minus their mean into `out` and returns the mean.
-fn centred<T: Real>(flat: &[T], d: usize, out: &mut Vec<f64>) -> Vec<f64> {
-    let mut mean = vec![0.0; d];
-    for row in flat.chunks_exact(d) {
-        mean.iter_mut().zip(row).for_each(|(m, v)| *m += v.to_f64());
+/// Sums of products about the shift become sums about the means.
+fn remove_means(products: &mut [f64], sum_x: &[f64], sum_y: &[f64], n: f64) {
+    for (row, x) in products.chunks_exact_mut(sum_y.len()).zip(sum_x) {
+        row.iter_mut().zip(sum_y).for_each(|(m, y)| *m -= x / n * y);
     }
-    let n = (flat.len() / d) as f64;
-    mean.iter_mut().for_each(|m| *m /= n);
-    out.clear();
-    for row in flat.chunks_exact(d) {
-        out.extend(row.iter().zip(&mean).map(|(v, m)| v.to_f64() - m));
-    }
-    mean
+}
+
+fn means<T: Real>(shift: &[T], sum: &[f64], n: f64) -> Vec<f64> {
+    shift.iter().zip(sum).map(|(c, s)| c.to_f64() + s / n).collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::matrix::{lu_solve, set_xy, symmetric_eigen};
+use crate::kernel::Projector;
+use crate::matrix::{lu_solve, symmetric_eigen};
 use crate::moments::{Covariances, PairMoments};
 use crate::rows::{Real, Rows};
 use crate::{Matrix, MsmError, Warning};
@@ -440,19 +441,33 @@ impl TicaModel {
         if rows.width() != d {
             return Err(MsmError::FeatureCount { trajectory: 0, expected: d, got: rows.width() });
         }
-        const BLOCK: usize = 1024;
-        let w = self.projection();
         let mut out = vec![0.0; rows.n_rows() * self.n_kept];
+        self.transform_into(rows, &mut out)?;
+        Ok(out)
+    }
+
+    /// [`TicaModel::transform`] into memory of the caller, `n_kept` numbers per frame.
+    pub fn transform_into<T: Real>(
+        &self,
+        rows: &Rows<'_, T>,
+        out: &mut [f64],
+    ) -> Result<(), MsmError> {
+        let d = self.mean.len();
+        if rows.width() != d {
+            return Err(MsmError::FeatureCount { trajectory: 0, expected: d, got: rows.width() });
+        }
+        let expected = rows.n_rows() * self.n_kept;
+        if out.len() != expected {
+            return Err(MsmError::Size { what: "projection buffer", expected, got: out.len() });
+        }
+        const BLOCK: usize = 4096;
+        let projector = Projector::new(&self.mean, &self.projection());
         out.par_chunks_mut(BLOCK * self.n_kept).enumerate().for_each(|(b, out)| {
             let start = b * BLOCK;
             let n = out.len() / self.n_kept;
-            let mut centred = Vec::with_capacity(n * d);
-            for row in rows.span(start, start + n).chunks_exact(d) {
-                centred.extend(row.iter().zip(&self.mean).map(|(v, m)| v.to_f64() - m));
-            }
-            set_xy(out, &centred, d, w.as_slice(), self.n_kept);
+            projector.project(rows.span(start, start + n), out);
         });
-        Ok(out)
+        Ok(())
     }
 
     /// Feature vectors whose projection is `points` (least change from the mean): the inverse map
