@@ -25,7 +25,7 @@ pub fn write(
     surrogate: &Surrogate,
 ) -> Result<()> {
     let mut page = Report::new(format!("State-to-state jumps of {}", outcome.name));
-    page.subtitle(&format!(
+    page.subtitle(format!(
         "{} residues ({}), {:.1} ns of MD in {} replicas, surrogate lag {} ps.",
         outcome.sequence.len(),
         outcome.sequence,
@@ -71,7 +71,7 @@ pub fn write(
             training.systems.keys().cloned().collect::<Vec<_>>().join(" ")
         ));
     }
-    page.footer(&format!(
+    page.footer(format!(
         "marsfm {} · model {}",
         env!("CARGO_PKG_VERSION"),
         &surrogate.sha256()[..12.min(surrogate.sha256().len())]
@@ -130,7 +130,7 @@ fn surfaces(reference: &Reference, md: &Ensemble, samples: &Ensemble) -> Result<
     let (x, y) = (bins(0)?, bins(1)?);
     let panel = |title: String, e: &Ensemble| -> Result<FreeEnergyPanel> {
         let values =
-            free_energy_2d(&e.tica[0], &e.tica[1], x.clone(), y.clone(), reference.kelvin)?;
+            free_energy_2d(&e.tica[0], &e.tica[1], x, y, reference.kelvin)?;
         Ok(FreeEnergyPanel { title, values: values.kj_mol, markers: vec![] })
     };
     let mut panels = vec![panel(format!("MD, {} frames", md.n_frames()), md)?];

@@ -45,7 +45,7 @@ impl Report {
 
     /// Adds one comparison. NaN is never within tolerance.
     pub fn check(&mut self, name: &str, err: f64, tol: f64, kind: &str) {
-        if kind == "abs" && !(err <= self.max_abs_err) {
+        if kind == "abs" && (err > self.max_abs_err || err.is_nan()) {
             self.max_abs_err = err;
         }
         self.ok &= err <= tol;
