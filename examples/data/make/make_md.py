@@ -163,7 +163,8 @@ def heavy_atoms(topology, x):
 
 
 def degrees_of_freedom(system):
-    return 3 * system.getNumParticles() - system.getNumConstraints()
+    """Of the kinetic energy: less the constraints, and less 3 because createSystem's CMMotionRemover stops the drift."""
+    return 3 * system.getNumParticles() - system.getNumConstraints() - 3
 
 
 def run_replica(name, folder, replica, length_ps):
