@@ -30,6 +30,7 @@ pub mod pairs;
 pub mod pcca;
 pub mod pipeline;
 pub mod tica;
+pub mod uncertainty;
 pub mod validate;
 
 pub use counts::{CountMatrix, CountMode, NO_STATE, connected_sets, count_transitions};
@@ -42,3 +43,4 @@ pub use pcca::{Pcca, PccaModel};
 pub use pipeline::{Msm, MsmBuilder};
 pub use rows::{Real, Rows};
 pub use tica::{Scaling, Tica, TicaModel};
+pub use uncertainty::{BayesianMsm, Posterior};

@@ -24,6 +24,11 @@ impl Stream {
         Self(rng)
     }
 
+    /// The generator, for distributions.
+    pub fn inner(&mut self) -> &mut ChaCha8Rng {
+        &mut self.0
+    }
+
     /// Uniform in [0, 1).
     pub fn uniform(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 * (-53.0_f64).exp2()

@@ -6,7 +6,7 @@
 //! PCCA+ is judged by its objective, crisp sets only where the spectrum has a gap.
 
 use anyhow::{Context, Result, anyhow, ensure};
-use marsfm_msm::counts::{CountMode, connected_sets, count_transitions};
+use marsfm_msm::counts::{CountMatrix, CountMode, connected_sets, count_transitions};
 use marsfm_msm::estimate::{
     detailed_balance_violation, log_likelihood, non_reversible, reversible_spectrum,
     row_normalised, stationary_distribution,
@@ -16,7 +16,7 @@ use marsfm_msm::moments::PairMoments;
 use marsfm_msm::pcca::{Pcca, coarse_grain};
 use marsfm_msm::tica::timescale;
 use marsfm_msm::validate::{chapman_kolmogorov, mean_first_passage_time, reactive_flux};
-use marsfm_msm::{MarkovModel, Matrix, ReversibleMle, Rows, Scaling, Tica, TicaModel};
+use marsfm_msm::{BayesianMsm, MarkovModel, Matrix, ReversibleMle, Rows, Scaling, Tica, TicaModel};
 use serde_json::Value;
 
 use super::{Case, Report};
@@ -355,6 +355,32 @@ impl Verify<'_> {
         self.pcca(&model)?;
         self.coarse(&trajectories, &model)?;
         self.passage(&model)?;
+        if self.case.find("bayes_pi_mean").is_some() {
+            self.posterior(&counts)?;
+        }
+        Ok(())
+    }
+
+    /// Posterior moments, statistically: means within 3 sigma/sqrt(30), deviations within 25 %.
+    fn posterior(&mut self, counts: &CountMatrix) -> Result<()> {
+        let posterior = BayesianMsm::new(1000, 1).fit(counts)?;
+        let k = self.case.find("bayes_timescales_mean").map_or(0, |a| a.data.len());
+        for (name, got) in
+            [("timescales", posterior.timescales(k)?), ("pi", posterior.stationary())]
+        {
+            let (Some(mean), Some(std)) = (
+                self.case.find(&format!("bayes_{name}_mean")).cloned(),
+                self.case.find(&format!("bayes_{name}_std")).cloned(),
+            ) else {
+                continue;
+            };
+            let off = got.mean.iter().zip(&mean.data).zip(&std.data);
+            let worst = off.map(|((g, m), s)| (g - m).abs() / s).fold(0.0, f64::max);
+            let tol = 3.0 / 30.0_f64.sqrt();
+            self.report.check(&format!("bayes_{name}_mean"), worst, tol, "standard deviations");
+            let err = largest_relative(&got.std, &std.data);
+            self.report.check(&format!("bayes_{name}_std"), err, 0.25, "rel");
+        }
         Ok(())
     }
 
@@ -576,7 +602,9 @@ mod tests {
     fn every_fixture_passes() {
         for case in cases("verify msm") {
             let report = run(&case).unwrap();
-            for (name, check) in report.tensors.iter().filter(|(_, c)| c.err > c.tol || c.err.is_nan()) {
+            for (name, check) in
+                report.tensors.iter().filter(|(_, c)| c.err > c.tol || c.err.is_nan())
+            {
                 println!("{} {name}: {check:?}", case.stem());
             }
             if std::env::var_os("MARSFM_VERIFY_PRINT").is_some() {
