@@ -104,7 +104,7 @@ static double end_to_end_nm(const my_atom *atoms, const double *xyz_nm, size_t n
 int main(int argc, char **argv)
 {
     static my_atom mine[MOST_ATOMS];
-    const char *pdb = argc > 1 ? argv[1] : "examples/data/TIET/TIET_full.pdb";
+    const char *pdb = argc > 1 ? argv[1] : "examples/data/QLAQ/QLAQ_full.pdb";
     const char *model_path = argc > 2 ? argv[2] : NULL; /* NULL: the default surrogate */
     const char *verdicts[] = {"accepted", "needs repair", "rejected"};
     size_t n = read_pdb(pdb, mine), i, usable = 0;

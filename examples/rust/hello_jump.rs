@@ -49,7 +49,7 @@ fn end_to_end_nm(atoms: &[MyAtom], xyz_nm: &[[f64; 3]]) -> f64 {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let pdb = arguments.first().map_or("examples/data/TIET/TIET_full.pdb", String::as_str);
+    let pdb = arguments.first().map_or("examples/data/QLAQ/QLAQ_full.pdb", String::as_str);
     let mine = read_pdb(pdb)?;
 
     // 1. Who the atoms are, once.

@@ -57,7 +57,7 @@ static void topologies(system_t *s)
     OK(marsfm_topology_sequence(topology, NULL, 0, &needed));
     EXPECT(marsfm_topology_sequence(topology, NULL, 4, NULL), MARSFM_ERROR_ARGUMENT, "buffer");
     OK(marsfm_topology_sequence(topology, text, sizeof text, NULL));
-    REQUIRE(strcmp(text, "TIET") == 0);
+    REQUIRE(strcmp(text, "QLAQ") == 0);
     marsfm_topology_free(topology);
     marsfm_topology_free(NULL);
 }
@@ -159,7 +159,7 @@ static void jumps(system_t *s, const char *path)
     memcpy(copy, s->xyz_nm, s->n * sizeof s->xyz_nm[0]);
     copy[0] += 5.0; /* the first N away from its CA, so its hydrogens have no bond */
     bad = xyz, bad.data_nm = copy;
-    EXPECT(marsfm_session_jump(session, &bad, NULL, 1, 1, &batch), MARSFM_ERROR_TOPOLOGY, "THR");
+    EXPECT(marsfm_session_jump(session, &bad, NULL, 1, 1, &batch), MARSFM_ERROR_TOPOLOGY, "GLN");
     REQUIRE(batch == NULL);
 
     OK(marsfm_session_jump(session, &xyz, none, 2, 1, &batch)); /* a box of zeros is no box */

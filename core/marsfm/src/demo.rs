@@ -268,7 +268,7 @@ fn train_small(
     };
     let out = request.out.join("surrogate.safetensors");
     let prepared = train::prepare_system(system, &recipe)?;
-    let trained = train::run(&recipe, vec![prepared], vec![], &out, |status| {
+    let trained = train::run(&recipe, vec![prepared], vec![], None, &out, |status| {
         event(DemoEvent::Training(status));
         true
     })?;

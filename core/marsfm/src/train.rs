@@ -24,6 +24,9 @@ pub struct TrainRequest<'a> {
     pub recipe: &'a Path,
     /// Folder of the systems, instead of the recipe's `data.root`.
     pub data: Option<&'a Path>,
+    /// Ends the run after this step of the recipe's schedule, as if it were the last; the card
+    /// says so.
+    pub stop_at: Option<u64>,
     /// The checkpoint to write. Its state while training is kept beside it, as `OUT.state`.
     pub out: &'a Path,
 }
@@ -79,7 +82,9 @@ pub fn train(
         names.iter().map(one).collect()
     };
     let (train, validation) = (prepare(&recipe.data.train)?, prepare(&recipe.data.validation)?);
-    run(&recipe, train, validation, request.out, |status| event(TrainEvent::Step(status)))
+    run(&recipe, train, validation, request.stop_at, request.out, |status| {
+        event(TrainEvent::Step(status))
+    })
 }
 
 /// Trains on systems that are already in memory.
@@ -87,8 +92,9 @@ pub fn run(
     recipe: &Recipe,
     train: Vec<TrainingSystem>,
     validation: Vec<TrainingSystem>,
+    stop_at: Option<u64>,
     out: &Path,
-    report: impl FnMut(&Status) -> bool,
+    mut report: impl FnMut(&Status) -> bool,
 ) -> Result<Option<ModelCard>> {
     let data_sha256 = hash_data(&train);
     let mut domain = domain_of(recipe, &train);
@@ -113,10 +119,14 @@ pub fn run(
         run_sha256: run_hash(recipe, &data_sha256)?,
         state: state.into(),
     };
-    let trained = trainer.run(report)?;
-    if trained.steps < recipe.run.steps {
+    let last = stop_at.unwrap_or(u64::MAX).min(recipe.run.steps);
+    let trained = trainer.run(|status| report(status) && status.step < last)?;
+    if trained.steps < last {
         return Ok(None);
     }
+    let stopped = (trained.steps < recipe.run.steps).then(|| {
+        format!("Stopped at step {} of the recipe's {}.", trained.steps, recipe.run.steps)
+    });
     domain.lag_ps = recipe.pairs.pair_lag_ps;
     let card = ModelCard {
         format: FORMAT,
@@ -132,17 +142,20 @@ pub fn run(
             losses: trained.losses,
             data_sha256,
         }),
-        notes: vec![format!(
-            "Pairs at {} level, lags: TICA {} ps, MSM {} ps, pairs {} ps.",
-            match recipe.pairs.level {
-                PairLevel::Macro => "macrostate",
-                PairLevel::Micro => "microstate",
-                PairLevel::Lagged => "trajectory",
-            },
-            recipe.pairs.tica_lag_ps,
-            recipe.pairs.msm_lag_ps,
-            recipe.pairs.pair_lag_ps
-        )],
+        notes: stopped
+            .into_iter()
+            .chain([format!(
+                "Pairs at {} level, lags: TICA {} ps, MSM {} ps, pairs {} ps.",
+                match recipe.pairs.level {
+                    PairLevel::Macro => "macrostate",
+                    PairLevel::Micro => "microstate",
+                    PairLevel::Lagged => "trajectory",
+                },
+                recipe.pairs.tica_lag_ps,
+                recipe.pairs.msm_lag_ps,
+                recipe.pairs.pair_lag_ps
+            )])
+            .collect(),
     };
     let bytes = checkpoint::encode(&card, &trained.values, Storage::F16)?;
     marsfm_trajectory::write_atomically(out, &bytes)

@@ -26,7 +26,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 350.0)]
     temperature: f64,
     /// Folder of the committed peptide.
-    #[arg(long, default_value = "examples/data/TIET")]
+    #[arg(long, default_value = "examples/data/QLAQ")]
     example: PathBuf,
     /// Surrogate for the committed peptide, instead of the default one.
     #[arg(long)]

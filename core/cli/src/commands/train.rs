@@ -16,6 +16,9 @@ pub struct Arguments {
     /// Folder with one folder per system, instead of the recipe's `data.root`.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// End after this step of the recipe's schedule, as if it were the last.
+    #[arg(long, value_name = "STEP")]
+    stop_at: Option<u64>,
     /// Checkpoint to write; the state of a running training is kept beside it as OUT.state.
     #[arg(long)]
     out: PathBuf,
@@ -23,7 +26,12 @@ pub struct Arguments {
 
 /// Trains.
 pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
-    let request = TrainRequest { recipe: &a.recipe, data: a.data.as_deref(), out: &a.out };
+    let request = TrainRequest {
+        recipe: &a.recipe,
+        data: a.data.as_deref(),
+        stop_at: a.stop_at,
+        out: &a.out,
+    };
     let mut progress = Progress::new();
     progress.stage("reading systems");
     let mut training = false;

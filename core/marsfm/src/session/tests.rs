@@ -40,9 +40,12 @@ fn surrogate() -> Arc<Surrogate> {
     Arc::new(Surrogate::from_checkpoint(checkpoint).unwrap())
 }
 
-/// Atoms and positions (nm) of the example peptide TIET with all hydrogens, and one water.
-fn tiet() -> (Vec<(String, String, i32)>, Vec<[f64; 3]>) {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/data/TIET/TIET_full.pdb");
+/// Atom name, residue name, residue number.
+type Named = (String, String, i32);
+
+/// Atoms and positions (nm) of the example peptide QLAQ with all hydrogens, and one water.
+fn qlaq() -> (Vec<Named>, Vec<[f64; 3]>) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/data/QLAQ/QLAQ_full.pdb");
     let text = std::fs::read_to_string(path).unwrap();
     let (mut atoms, mut positions) = (Vec::new(), Vec::new());
     for line in text.lines().filter(|l| l.starts_with("ATOM")) {
@@ -56,7 +59,7 @@ fn tiet() -> (Vec<(String, String, i32)>, Vec<[f64; 3]>) {
     (atoms, positions)
 }
 
-fn rows(atoms: &[(String, String, i32)]) -> impl Iterator<Item = AtomRow<'_>> {
+fn rows(atoms: &[Named]) -> impl Iterator<Item = AtomRow<'_>> {
     atoms.iter().map(|(name, residue, number)| AtomRow {
         name,
         residue,
@@ -78,7 +81,7 @@ fn start(positions_nm: &[[f64; 3]]) -> Start<'_> {
 
 #[test]
 fn any_order_of_atoms_gets_the_same_samples_in_that_order() {
-    let (atoms, positions) = tiet();
+    let (atoms, positions) = qlaq();
     let n = atoms.len();
     // Heavy atoms first, all hydrogens behind the water: as scattered as can be.
     let mut order: Vec<usize> = (0..n).collect();
@@ -102,7 +105,7 @@ fn any_order_of_atoms_gets_the_same_samples_in_that_order() {
 
 #[test]
 fn samples_depend_on_seed_and_number_only() {
-    let (atoms, positions) = tiet();
+    let (atoms, positions) = qlaq();
     let session = session(&atoms);
     let draw = |n, seed| session.jump(&start(&positions), n, seed).unwrap();
     let (a, b, c) = (draw(4, 1), draw(4, 1), draw(4, 2));
@@ -117,7 +120,7 @@ fn samples_depend_on_seed_and_number_only() {
 
 #[test]
 fn a_chain_cut_by_a_cell_is_made_whole() {
-    let (atoms, mut positions) = tiet();
+    let (atoms, mut positions) = qlaq();
     let session = session(&atoms);
     let whole = session.jump(&start(&positions), 1, 3).unwrap().positions_nm(0).unwrap();
     for p in positions.iter_mut().take(atoms.len() - 1).filter(|p| p[0] > 0.3) {
@@ -134,7 +137,7 @@ fn a_chain_cut_by_a_cell_is_made_whole() {
 
 #[test]
 fn trees_know_parents_and_can_be_stopped() {
-    let (atoms, positions) = tiet();
+    let (atoms, positions) = qlaq();
     let session = session(&atoms);
     let spec = TreeSpec { roots: 3, branching: 2, depth: 2, budget: 8, retries: 0 };
     let tree = session.tree(&start(&positions), &spec, 5, |_, _| true).unwrap();
@@ -146,7 +149,7 @@ fn trees_know_parents_and_can_be_stopped() {
 
 #[test]
 fn bad_requests_say_what_is_wrong() {
-    let (atoms, mut positions) = tiet();
+    let (atoms, mut positions) = qlaq();
     let session = session(&atoms);
     let message = |start: &Start, n: usize| session.jump(start, n, 1).err().unwrap().to_string();
     assert!(message(&start(&positions), 0).contains("n is 0"));
@@ -169,18 +172,18 @@ fn bad_requests_say_what_is_wrong() {
     assert!(Atoms::new([water]).unwrap_err().to_string().contains("no amino-acid"));
     let mut other = atoms.clone();
     other.iter_mut().filter(|a| a.2 == 2).for_each(|a| a.1 = "XYZ".into());
-    let (_, fresh) = tiet();
+    let (_, fresh) = qlaq();
     let error = self::session(&other).jump(&start(&fresh), 1, 1).err().unwrap().to_string();
     assert!(error.contains("residue 2 XYZ"), "{error}");
 }
 
 #[test]
 fn two_chains_without_identifiers_stay_two() {
-    let (atoms, positions) = tiet();
+    let (atoms, positions) = qlaq();
     let n = atoms.len() - 1;
     let both = [&atoms[..n], &atoms[..n]].concat();
     let far: Vec<_> = positions[..n].iter().map(|p| p.map(|x| x + 5.0)).collect();
-    assert_eq!(Atoms::new(rows(&both)).unwrap().sequence(), "TIETTIET");
+    assert_eq!(Atoms::new(rows(&both)).unwrap().sequence(), "QLAQQLAQ");
     let at = [&positions[..n], &far[..]].concat();
     let error = session(&both).jump(&start(&at), 1, 1).err().unwrap().to_string();
     assert!(error.contains("two chains"), "{error}");

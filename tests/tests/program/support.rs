@@ -1,0 +1,36 @@
+//! Running the built program on files of the checkout.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The checkout.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
+}
+
+/// `marsfm`, built by `./x test` before the tests run; built here if a test runs alone.
+pub fn marsfm() -> Command {
+    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    let program = BUILT.get_or_init(|| {
+        let exe = std::env::current_exe().expect("a test knows its program");
+        let release = exe.parent().and_then(Path::parent).expect("target/release/deps").to_owned();
+        let program = release.join("marsfm");
+        if !program.is_file() || !release.join("libmarsfm_plugin_xtc.so").is_file() {
+            let build = ["build", "--release", "-p", "marsfm-cli", "-p", "marsfm-plugin-xtc"];
+            let status = Command::new(env!("CARGO")).args(build).current_dir(root()).status();
+            assert!(status.expect("cargo runs").success(), "the program does not build");
+        }
+        program
+    });
+    let mut command = Command::new(program);
+    command.current_dir(root()).env_remove("MARSFM_MODEL").env_remove("MARSFM_PLUGIN_PATH");
+    command
+}
+
+/// Runs and returns (exit code, standard output, standard error).
+pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } =
+        marsfm().args(arguments).output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (status.code(), text(stdout), text(stderr))
+}

@@ -1,0 +1,84 @@
+//! The committed default surrogate: what it saw, that it reproduces itself, that it beats nothing
+//! by accident.
+
+use std::collections::BTreeSet;
+
+use crate::support::{root, run};
+
+fn recipe() -> toml::Table {
+    let path = root().join("examples/models/tetrapeptide/train.toml");
+    std::fs::read_to_string(path).unwrap().parse().unwrap()
+}
+
+fn names(recipe: &toml::Table, key: &str) -> BTreeSet<String> {
+    let list = recipe["data"][key].as_array().unwrap();
+    list.iter().map(|n| n.as_str().unwrap().to_string()).collect()
+}
+
+fn card() -> serde_json::Value {
+    let (code, stdout, stderr) = run(&["model"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+#[test]
+fn it_saw_the_training_list_and_nothing_of_the_validation_list() {
+    let (recipe, card) = (recipe(), card());
+    let (train, validation) = (names(&recipe, "train"), names(&recipe, "validation"));
+    let seen: BTreeSet<String> =
+        card["training"]["systems"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(seen, train);
+    assert!(seen.is_disjoint(&validation), "{:?}", seen.intersection(&validation));
+    assert!(!seen.contains("QLAQ"), "the demo's peptide was trained on");
+    let losses = card["training"]["losses"].as_array().unwrap();
+    let validation = |i: usize| losses[i][2].as_f64().unwrap();
+    let (first, last) = (validation(0), validation(losses.len() - 1));
+    assert!(last < 0.8 * first, "validation loss {first} -> {last}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let draw = |threads: &str, seed: &str, name: &str| {
+        let out = folder.path().join(name);
+        let arguments = [
+            "--threads",
+            threads,
+            "sample",
+            "--topology",
+            "examples/data/QLAQ/QLAQ.pdb",
+            "--tree",
+            "40",
+            "--rng-seed",
+            seed,
+            "--out",
+            out.to_str().unwrap(),
+        ];
+        let (code, _, stderr) = run(&arguments);
+        assert_eq!(code, Some(0), "{stderr}");
+        ["ensemble.xtc", "seeds.pdb", "samples.json"].map(|f| std::fs::read(out.join(f)).unwrap())
+    };
+    let one = draw("1", "5", "a");
+    assert!(one == draw("3", "5", "b"), "threads changed the result");
+    assert!(one != draw("1", "6", "c"), "the seed changes nothing");
+}
+
+#[test]
+fn random_weights_lose_to_the_residue_library() {
+    let Some(shared) = marsfm_test_support::shared_or_skip("random weights lose") else { return };
+    let data = shared.join("data/tetrapeptides");
+    let arguments = [
+        "benchmark",
+        "--data",
+        data.to_str().unwrap(),
+        "--budget",
+        "400",
+        "--depth",
+        "4",
+        "--random-weights",
+        "NGDS",
+    ];
+    let (code, stdout, stderr) = run(&arguments);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stdout.contains("does NOT beat"), "{stdout}");
+}
