@@ -263,6 +263,7 @@ fn train_small(
             validation_samples: 0,
             save_every_seconds: 30,
             hide_residue_types: 0.0,
+            mosaics: 0.0,
             crop,
         },
     };

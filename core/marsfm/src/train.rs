@@ -101,11 +101,15 @@ pub fn run(
     let systems = train.iter().map(|s| (s.name.clone(), s.nanoseconds)).collect();
     let validation_names = validation.iter().map(|s| s.name.clone()).collect();
     let (frames, crop, path) = (recipe.network.frames, recipe.run.crop, recipe.network.path);
-    let hide = recipe.run.hide_residue_types;
-    if !(0.0..=1.0).contains(&hide) {
-        bail!("run.hide_residue_types = {hide} is no probability");
+    let (hide, mosaics) = (recipe.run.hide_residue_types, recipe.run.mosaics);
+    for (key, value) in [("hide_residue_types", hide), ("mosaics", mosaics)] {
+        if !(0.0..=1.0).contains(&value) {
+            bail!("run.{key} = {value} is no probability");
+        }
     }
-    let set = TrainingSet::new(train, frames, crop, path)?.hiding_residue_types(hide);
+    let set = TrainingSet::new(train, frames, crop, path)?
+        .hiding_residue_types(hide)
+        .with_mosaics(mosaics);
     let held_out = match validation.is_empty() {
         true => None,
         false => Some(TrainingSet::new(validation, frames, crop, path)?),

@@ -119,6 +119,11 @@ pub struct RunRecipe {
     /// have in common. Never at validation or sampling.
     #[serde(default)]
     pub hide_residue_types: f64,
+    /// Share of training samples that are mosaics: random sequences whose residues each borrow a
+    /// jump of their own kind from the MD. The fall-back for sequences unlike any seen. Never at
+    /// validation.
+    #[serde(default)]
+    pub mosaics: f64,
     /// Longest stretch of residues in a batch; longer chains are cropped at random.
     #[serde(default = "default_crop")]
     pub crop: usize,

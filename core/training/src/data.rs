@@ -11,7 +11,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::TrainingError;
+use crate::{TrainingError, mosaic};
 
 /// The residue type that says nothing.
 const UNKNOWN: u32 = 20;
@@ -39,6 +39,15 @@ pub struct System {
     pub nanoseconds: f64,
 }
 
+impl System {
+    /// An encoded frame; a pair that names none is an error.
+    pub(crate) fn frame(&self, t: usize, f: usize) -> Result<&Conformation<f32>, TrainingError> {
+        self.frames.get(t).and_then(|t| t.get(f)).ok_or_else(|| {
+            TrainingError::Data(format!("{}: there is no frame {f} in trajectory {t}", self.name))
+        })
+    }
+}
+
 /// A batch of equal chain length, ready for the network.
 pub struct Batch {
     /// Conditions, one per sample.
@@ -60,6 +69,7 @@ pub struct TrainingSet {
     crop: usize,
     path: Path,
     hide_residue_types: f64,
+    mosaics: f64,
 }
 
 impl TrainingSet {
@@ -81,12 +91,18 @@ impl TrainingSet {
                 "training on {frames} frames per call is not supported; use layout t1 or t2"
             )));
         }
-        Ok(Self { systems, frames, crop, path, hide_residue_types: 0.0 })
+        Ok(Self { systems, frames, crop, path, hide_residue_types: 0.0, mosaics: 0.0 })
     }
 
     /// Hides each residue's type with this probability (see the recipe).
     pub fn hiding_residue_types(mut self, probability: f64) -> Self {
         self.hide_residue_types = probability;
+        self
+    }
+
+    /// Makes a sample a mosaic with this probability (see the recipe).
+    pub fn with_mosaics(mut self, probability: f64) -> Self {
+        self.mosaics = probability;
         self
     }
 
@@ -105,8 +121,11 @@ impl TrainingSet {
         let same: Vec<&System> = self.systems.iter().filter(|s| length(s) == l).collect();
         let mut batch = Builder::new(self, samples, l);
         for _ in 0..samples {
-            let system = same[rng.random_range(0..same.len())];
-            batch.add(system, &mut rng)?;
+            if self.mosaics > 0.0 && rng.random_bool(self.mosaics) {
+                batch.add_mosaic(&mut rng)?;
+            } else {
+                batch.add_pair(same[rng.random_range(0..same.len())], &mut rng)?;
+            }
         }
         Ok(batch.finish())
     }
@@ -137,22 +156,31 @@ impl<'a> Builder<'a> {
         Self { set, l, condition, x: room(), u: room(), t: room(), weights: room() }
     }
 
-    fn add(&mut self, system: &System, rng: &mut ChaCha8Rng) -> Result<(), TrainingError> {
+    fn add_pair(&mut self, system: &System, rng: &mut ChaCha8Rng) -> Result<(), TrainingError> {
         let ((ti, fi), (tj, fj)) = system.pairs.draw(rng);
-        let find = |t: usize, f: usize| {
-            system.frames.get(t).and_then(|t| t.get(f)).ok_or_else(|| {
-                TrainingError::Data(format!(
-                    "{}: there is no frame {f} in trajectory {t}",
-                    system.name
-                ))
-            })
-        };
         let from = rng.random_range(0..=system.types.len() - self.l);
         let range = from..from + self.l;
-        let types = &system.types[range.clone()];
-        let start = crop(find(ti, fi)?, &range);
-        let target = align(&crop(find(tj, fj)?, &range), &start)?;
+        let start = crop(system.frame(ti, fi)?, &range);
+        let target = crop(system.frame(tj, fj)?, &range);
+        // Torsions that the whole chain has, also where a crop begins inside it.
+        let mask = &torsion_mask(&system.types)[range.clone()];
+        self.add(&system.types[range], start, target, mask, rng)
+    }
 
+    fn add_mosaic(&mut self, rng: &mut ChaCha8Rng) -> Result<(), TrainingError> {
+        let m = mosaic::draw(&self.set.systems, self.l, rng)?;
+        self.add(&m.types, m.start, m.target, &torsion_mask(&m.types), rng)
+    }
+
+    fn add(
+        &mut self,
+        types: &[ResidueType],
+        start: Conformation<f32>,
+        target: Conformation<f32>,
+        mask: &[[bool; 7]],
+        rng: &mut ChaCha8Rng,
+    ) -> Result<(), TrainingError> {
+        let target = align(&target, &start)?;
         let one = condition_of(types, std::slice::from_ref(&start), self.set.frames);
         let frames = Arc::get_mut(&mut self.condition.frames).expect("the builder owns its batch");
         frames.extend(one.frames.iter().copied());
@@ -178,8 +206,6 @@ impl<'a> Builder<'a> {
             self.x.push(c.alpha * x1 + c.sigma * x0);
             self.u.push(c.alpha_rate * x1 + c.sigma_rate * x0);
         }
-        // Torsions that the whole chain has, also where a crop begins inside it.
-        let mask = &torsion_mask(&system.types)[range];
         for _ in 0..self.set.frames {
             for torsions in mask {
                 self.weights.extend([1.0; 7]);

@@ -6,6 +6,7 @@
 pub mod config;
 mod data;
 mod error;
+mod mosaic;
 mod state;
 mod trainer;
 

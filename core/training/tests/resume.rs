@@ -51,6 +51,7 @@ fn recipe(steps: u64) -> Recipe {
             validation_samples: 128,
             save_every_seconds: 3600,
             hide_residue_types: 0.2,
+            mosaics: 0.3,
             crop: 256,
         },
     }
@@ -75,7 +76,10 @@ fn set() -> TrainingSet {
         pairs: Box::new(Any(10)),
         nanoseconds: 0.01,
     };
-    TrainingSet::new(vec![system], 1, 256, Path::Gvp).unwrap().hiding_residue_types(0.2)
+    TrainingSet::new(vec![system], 1, 256, Path::Gvp)
+        .unwrap()
+        .hiding_residue_types(0.2)
+        .with_mosaics(0.3)
 }
 
 #[test]
