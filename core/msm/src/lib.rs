@@ -25,6 +25,7 @@ mod warning_text;
 pub mod counts;
 pub mod estimate;
 pub mod kmeans;
+pub mod koopman;
 pub mod moments;
 pub mod pairs;
 pub mod pcca;
@@ -32,6 +33,7 @@ pub mod pipeline;
 pub mod tica;
 pub mod uncertainty;
 pub mod validate;
+pub mod vamp;
 
 pub use counts::{CountMatrix, CountMode, NO_STATE, connected_sets, count_transitions};
 pub use error::{MsmError, Warning};

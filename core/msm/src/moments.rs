@@ -261,6 +261,26 @@ impl PairMoments {
         Ok(())
     }
 
+    /// Moments from products about the means: sums over n pairs, not divided by n.
+    pub(crate) fn from_parts(
+        lag: usize,
+        n: f64,
+        (mean_x, mean_y): (Vec<f64>, Vec<f64>),
+        xx: Vec<f64>,
+        xy: Vec<f64>,
+        yy: Vec<f64>,
+    ) -> Self {
+        let width = mean_x.len();
+        Self {
+            lag,
+            width,
+            x_only: SetMoments { n, mean: mean_x.clone(), m2: xx },
+            both: SetMoments::zero(width),
+            y_only: SetMoments { n, mean: mean_y.clone(), m2: yy },
+            cross: CrossMoments { n, mean_x, mean_y, mxy: xy },
+        }
+    }
+
     /// Adds the pairs of `other` (same lag and width).
     pub fn merge(&mut self, other: &Self) -> Result<(), MsmError> {
         if other.lag != self.lag {
@@ -349,6 +369,20 @@ impl PairMoments {
             ctt: symmetric(&y.m2),
         }
     }
+}
+
+/// Pairs of all trajectories in fixed blocks: trajectory, first and last (exclusive) start frame.
+pub(crate) fn pair_blocks<T: Real>(
+    trajectories: &[Rows<'_, T>],
+    lag: usize,
+) -> Vec<(usize, usize, usize)> {
+    let mut out = Vec::new();
+    for (t, rows) in trajectories.iter().enumerate() {
+        let pairs = rows.n_rows().saturating_sub(lag);
+        let starts = (0..pairs).step_by(CHUNK);
+        out.extend(starts.map(|start| (t, start, (start + CHUNK).min(pairs))));
+    }
+    out
 }
 
 struct Scratch {

@@ -34,6 +34,9 @@ pub struct MsmBuilder {
     pub var_cutoff: f64,
     /// Scaling of the TICA projection.
     pub scaling: Scaling,
+    /// Whether TICA weights pairs towards equilibrium, for seeded or short runs.
+    #[serde(default)]
+    pub reweighted: bool,
     /// Seed of the k-means start.
     pub rng_seed: u64,
     /// Limit of k-means iterations.
@@ -107,6 +110,7 @@ impl MsmBuilder {
             n_macrostates: 10,
             var_cutoff: 0.95,
             scaling: Scaling::KineticMap,
+            reweighted: false,
             rng_seed: 137,
             kmeans_iterations: 100,
             timescale_lags: None,
@@ -118,6 +122,7 @@ impl MsmBuilder {
         self.check(trajectories)?;
         let tica = Tica::new(self.tica_lag)
             .scaling(self.scaling)
+            .reweighted(self.reweighted)
             .var_cutoff(self.var_cutoff)
             .fit(trajectories)?;
         let mut warnings = tica.warnings.clone();

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Projector;
+use crate::koopman::KoopmanWeights;
 use crate::matrix::{lu_solve, symmetric_eigen};
 use crate::moments::{Covariances, PairMoments};
 use crate::rows::{Real, Rows};
@@ -41,6 +42,7 @@ pub struct Tica {
     dim: Option<usize>,
     epsilon: f64,
     reversible: bool,
+    reweighted: bool,
 }
 
 /// A fitted TICA; immutable.
@@ -76,6 +78,7 @@ impl Tica {
             dim: None,
             epsilon: 1e-10,
             reversible: true,
+            reweighted: false,
         }
     }
 
@@ -112,10 +115,21 @@ impl Tica {
         self
     }
 
+    /// Whether to weight pairs so that they stand for equilibrium ([`crate::koopman`]): for
+    /// reversible dynamics observed in runs that did not start there.
+    pub fn reweighted(mut self, reweighted: bool) -> Self {
+        self.reweighted = reweighted;
+        self
+    }
+
     /// Fits on trajectories of features.
     pub fn fit<T: Real>(&self, trajectories: &[Rows<'_, T>]) -> Result<TicaModel, MsmError> {
         self.check()?;
-        let (moments, warnings) = PairMoments::of(trajectories, self.lag)?;
+        let (mut moments, warnings) = PairMoments::of(trajectories, self.lag)?;
+        if self.reweighted {
+            moments =
+                KoopmanWeights::new(&moments, self.epsilon)?.reweight(trajectories, &moments)?;
+        }
         let mut model = self.fit_moments(&moments)?;
         let named = warnings.into_iter().map(|w| match w {
             Warning::SkippedTrajectories { lag, trajectories, .. } => {

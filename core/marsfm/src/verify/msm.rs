@@ -16,6 +16,7 @@ use marsfm_msm::moments::PairMoments;
 use marsfm_msm::pcca::{Pcca, coarse_grain};
 use marsfm_msm::tica::timescale;
 use marsfm_msm::validate::{chapman_kolmogorov, mean_first_passage_time, reactive_flux};
+use marsfm_msm::vamp::vamp2_score;
 use marsfm_msm::{BayesianMsm, MarkovModel, Matrix, ReversibleMle, Rows, Scaling, Tica, TicaModel};
 use serde_json::Value;
 
@@ -196,6 +197,9 @@ impl Verify<'_> {
         if let Some(want) = self.case.find("vamp_singular_values") {
             let vamp = Tica::new(lag).reversible(false).fit(&rows)?;
             self.report.check_abs("vamp_singular_values", &vamp.eigenvalues, &want.data, 1e-9);
+        }
+        if let Some(want) = self.scalar("tica", "vamp2_score") {
+            self.relative("vamp2_score", vamp2_score(&rows, lag, width)?, want, 1e-10);
         }
         let projected: Vec<Vec<f64>> = rows
             .iter()
