@@ -30,6 +30,7 @@ pub mod moments;
 pub mod pairs;
 pub mod pcca;
 pub mod pipeline;
+pub mod stream;
 pub mod tica;
 pub mod uncertainty;
 pub mod validate;

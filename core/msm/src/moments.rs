@@ -5,8 +5,11 @@
 //! and Sxy runs over the pairs, so the large class is summed once. Each chunk of `CHUNK` frames is
 //! shifted by its own first frame before its products are formed, and chunks are merged by
 //! M = Ma + Mb + (na nb / n) (mb - ma)(mb - ma)' (Chan, Golub, LeVeque 1983), so a large offset of
-//! the data costs no digits. Chunk borders and merge order depend on the data alone: any number of
-//! threads gives the same bits. No pair crosses the seam between two trajectories.
+//! the data costs no digits. No pair crosses the seam between two trajectories.
+//!
+//! Order of merging, fixed by the data alone: chunks within tasks of `BLOCKS_PER_TASK`, tasks within
+//! the trajectory, trajectories one after another. Threads, streaming ([`crate::stream`]) and
+//! merging trajectories that were summed elsewhere all keep it and give the same bits.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -17,9 +20,9 @@ use crate::rows::{Real, Rows, check_finite, common_width};
 use crate::{Matrix, MsmError, Warning};
 
 /// Frames per shifted block.
-const CHUNK: usize = 512;
+pub(crate) const CHUNK: usize = 512;
 /// Blocks that one task sums one after another.
-const BLOCKS_PER_TASK: usize = 16;
+pub(crate) const BLOCKS_PER_TASK: usize = 16;
 /// Tasks whose partial sums are held at once.
 const TASKS_PER_WAVE: usize = 16;
 
@@ -126,15 +129,15 @@ fn shift_mean(mean: &mut [f64], delta: &[f64], fraction: f64) {
 
 /// A fixed span of one trajectory, all of one class.
 #[derive(Clone, Copy)]
-struct Block {
-    trajectory: usize,
-    class: Class,
-    start: usize,
-    end: usize,
+pub(crate) struct Block {
+    pub trajectory: usize,
+    pub class: Class,
+    pub start: usize,
+    pub end: usize,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Class {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Class {
     XOnly,
     Both,
     YOnly,
@@ -177,7 +180,9 @@ impl PairMoments {
             check_finite(&trajectories[i], i, 0, lengths[i])?;
         }
         let mut blocks = Vec::new();
+        let mut tasks = Vec::new();
         for (trajectory, &len) in lengths.iter().enumerate().filter(|(_, len)| **len > lag) {
+            let first = blocks.len();
             let pairs = len - lag;
             let mut add = |class, start: usize, end: usize| {
                 let mut a = start;
@@ -193,23 +198,38 @@ impl PairMoments {
             if pairs < lag {
                 check_finite(&trajectories[trajectory], trajectory, pairs, lag)?;
             }
+            let starts = (first..blocks.len()).step_by(BLOCKS_PER_TASK);
+            tasks.extend(starts.map(|a| (a, (a + BLOCKS_PER_TASK).min(blocks.len()))));
         }
-        let tasks: Vec<&[Block]> = blocks.chunks(BLOCKS_PER_TASK).collect();
+        let mut current: Option<(usize, Self)> = None;
         for wave in tasks.chunks(TASKS_PER_WAVE) {
             let partial: Vec<Result<Self, MsmError>> = wave
                 .par_iter()
-                .map(|blocks| {
+                .map(|&(first, end)| {
+                    let blocks = &blocks[first..end];
                     let mut sum = Self::new(lag, width)?;
-                    let mut scratch = Scratch { set: Set::detect(), x: vec![], y: vec![] };
-                    for block in *blocks {
-                        sum.add_block(trajectories, block, &mut scratch)?;
+                    let mut scratch = Scratch::new();
+                    for block in blocks {
+                        let rows = &trajectories[block.trajectory];
+                        sum.add_block(rows, block, &mut scratch)?;
                     }
                     Ok(sum)
                 })
                 .collect();
-            for p in partial {
-                out.merge(&p?)?;
+            for (p, &(first, _)) in partial.into_iter().zip(wave) {
+                let trajectory = blocks[first].trajectory;
+                match &mut current {
+                    Some((t, sum)) if *t == trajectory => sum.merge(&p?)?,
+                    _ => {
+                        if let Some((_, done)) = current.replace((trajectory, p?)) {
+                            out.merge(&done)?;
+                        }
+                    }
+                }
             }
+        }
+        if let Some((_, last)) = current {
+            out.merge(&last)?;
         }
         let warnings = if skipped.is_empty() {
             vec![]
@@ -220,14 +240,13 @@ impl PairMoments {
     }
 
     /// Frames of a block to their class and, unless they are y only, the pairs they start.
-    fn add_block<T: Real>(
+    pub(crate) fn add_block<T: Real>(
         &mut self,
-        trajectories: &[Rows<'_, T>],
+        rows: &Rows<'_, T>,
         block: &Block,
         scratch: &mut Scratch,
     ) -> Result<(), MsmError> {
         let d = self.width;
-        let rows = &trajectories[block.trajectory];
         let len = block.end - block.start;
         let n = len as f64;
         let shifted = |start: usize, out: &mut Vec<f64>| {
@@ -385,10 +404,16 @@ pub(crate) fn pair_blocks<T: Real>(
     out
 }
 
-struct Scratch {
+pub(crate) struct Scratch {
     set: Set,
     x: Vec<f64>,
     y: Vec<f64>,
+}
+
+impl Scratch {
+    pub fn new() -> Self {
+        Self { set: Set::detect(), x: vec![], y: vec![] }
+    }
 }
 
 /// Sums of products about the shift become sums about the means.
