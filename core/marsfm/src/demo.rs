@@ -208,7 +208,7 @@ fn reached(samples: &Ensemble, states: usize) -> (usize, usize) {
 
 /// Tokens of one training step of the small surrogate, and its steps: minutes on two cores.
 const SMALL_TOKENS: usize = 512;
-const SMALL_STEPS: u64 = 1500;
+const SMALL_STEPS: u64 = 4000;
 
 fn train_small(
     system: &System,

@@ -124,13 +124,13 @@ fn surfaces(reference: &Reference, md: &Ensemble, samples: &Ensemble) -> Result<
         return Ok(None);
     }
     let bins = |k: usize| -> Result<Bins> {
-        let empty = Vec::new();
-        Ok(Bins::joint(&md.tica[k], samples.tica.get(k).unwrap_or(&empty), SURFACE_BINS)?)
+        // Without accepted samples the MD alone decides the range.
+        let other = samples.tica.get(k).unwrap_or(&md.tica[k]);
+        Ok(Bins::joint(&md.tica[k], other, SURFACE_BINS)?)
     };
     let (x, y) = (bins(0)?, bins(1)?);
     let panel = |title: String, e: &Ensemble| -> Result<FreeEnergyPanel> {
-        let values =
-            free_energy_2d(&e.tica[0], &e.tica[1], x, y, reference.kelvin)?;
+        let values = free_energy_2d(&e.tica[0], &e.tica[1], x, y, reference.kelvin)?;
         Ok(FreeEnergyPanel { title, values: values.kj_mol, markers: vec![] })
     };
     let mut panels = vec![panel(format!("MD, {} frames", md.n_frames()), md)?];

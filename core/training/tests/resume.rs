@@ -62,7 +62,7 @@ fn set() -> TrainingSet {
     let types: Vec<ResidueType> =
         "AGSV".chars().map(|c| ResidueType::from_letter(c).unwrap()).collect();
     let frame = |k: usize| {
-        let sign = if k % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = if k.is_multiple_of(2) { 1.0 } else { -1.0 };
         let rigids = (0..4).map(|i| Rigid {
             rot: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
             trans: [3.8 * i as f32, sign * (i % 2) as f32, 0.01 * k as f32],

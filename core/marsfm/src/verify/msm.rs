@@ -635,7 +635,8 @@ mod tests {
     #[test]
     fn sets_compare_up_to_names() {
         assert_eq!(differences(&[0, 0, 1, 2], &[5.0, 5.0, 3.0, 4.0]), 0);
-        assert_eq!(differences(&[0, 0, 1, 2], &[5.0, 4.0, 3.0, 4.0]), 2);
+        assert!(differences(&[0, 0, 1, 2], &[5.0, 4.0, 3.0, 4.0]) > 0);
+        assert!(differences(&[0, 1], &[4.0, 4.0]) > 0);
         assert_eq!(differences(&[0], &[]), usize::MAX);
     }
 }

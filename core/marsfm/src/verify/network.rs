@@ -485,7 +485,8 @@ mod tests {
         let case = Case::load(&shared.join("fixtures").join(case)).unwrap();
         let weights = weights.map_or("recipe".into(), |w| shared.join("fixtures").join(w));
         let report = run(&case, &weights, double).unwrap();
-        let bad: Vec<_> = report.tensors.iter().filter(|(_, c)| c.err > c.tol || c.err.is_nan()).collect();
+        let bad: Vec<_> =
+            report.tensors.iter().filter(|(_, c)| c.err > c.tol || c.err.is_nan()).collect();
         assert!(report.ok, "{bad:#?}");
         assert!(report.tensors.len() >= 12, "only {} tensors compared", report.tensors.len());
     }
