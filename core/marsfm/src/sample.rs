@@ -13,7 +13,7 @@ use marsfm_surrogate::{Solver, Surrogate};
 use marsfm_trajectory::{Frame, FrameSink};
 use serde::Serialize;
 
-/// How the default surrogate is integrated: see `docs/decisions/0005-solver.md`.
+/// How jumps are integrated unless the caller says otherwise: `docs/decisions/0006-solver.md`.
 pub const DEFAULT_SOLVER: Solver = Solver::Midpoint { steps: 10 };
 
 /// A chain to sample: who its atoms are, where they start.

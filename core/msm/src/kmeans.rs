@@ -9,7 +9,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Packed, Set, TRIALS, accumulate, pack_trials, trial_distances};
+use crate::kernels::{Packed, Set, TRIALS, accumulate, pack_trials, trial_distances};
 use crate::random::Stream;
 use crate::rows::{Real, Rows, check_finite, common_width};
 use crate::{Matrix, MsmError, Warning};

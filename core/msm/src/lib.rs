@@ -12,7 +12,7 @@
 #![allow(clippy::neg_cmp_op_on_partial_ord)] // `!(a > b)` on purpose: NaN must take that branch
 
 mod error;
-mod kernel;
+mod kernels;
 mod matrix;
 mod polytope;
 mod random;

@@ -14,7 +14,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Set, shift_rows};
+use crate::kernels::{Set, shift_rows};
 use crate::matrix::{add_xtx, add_xty};
 use crate::rows::{Real, Rows, check_finite, common_width};
 use crate::{Matrix, MsmError, Warning};

@@ -3,7 +3,7 @@
 use crate::MsmError;
 
 /// Element types of features; sums are kept in f64 for both.
-pub trait Real: crate::kernel::Lane + std::fmt::Debug {
+pub trait Real: crate::kernels::Lane + std::fmt::Debug {
     /// Widens to f64.
     fn to_f64(self) -> f64;
 }

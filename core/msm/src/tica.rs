@@ -13,7 +13,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::Projector;
+use crate::kernels::Projector;
 use crate::koopman::KoopmanWeights;
 use crate::matrix::{lu_solve, symmetric_eigen};
 use crate::moments::{Covariances, PairMoments};
