@@ -7,7 +7,7 @@ use super::*;
 /// Adds frames to the sums of their clusters, in f64: counts, positions relative to the old
 /// centres, and squared distances to them.
 pub(crate) fn accumulate<T: Real>(
-    pub(super) set: Set,
+    set: Set,
     rows: &[T],
     nearest: &[u32],
     centers: &Matrix,
@@ -217,7 +217,7 @@ pub(crate) fn pack_trials<T: Lane>(centers: &[f64], d: usize) -> Vec<[T; TRIALS]
 /// One pass of k-means++ over rows: lowers `nearest` to the squared distance to lane 0, then adds
 /// min(nearest, squared distance to each lane) to `sums`. Lane 0 thus sums `nearest` itself.
 pub(crate) fn trial_distances<T: Lane>(
-    pub(super) set: Set,
+    set: Set,
     rows: &[T],
     trials: &[[T; TRIALS]],
     nearest: &mut [T],
