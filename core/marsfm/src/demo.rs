@@ -208,7 +208,7 @@ fn reached(samples: &Ensemble, states: usize) -> (usize, usize) {
 
 /// Tokens of one training step of the small surrogate, and its steps: minutes on two cores.
 const SMALL_TOKENS: usize = 512;
-const SMALL_STEPS: u64 = 4000;
+const SMALL_STEPS: u64 = 3000;
 
 fn train_small(
     system: &System,
@@ -284,14 +284,15 @@ impl DemoOutcome {
     pub fn in_words(&self) -> Vec<String> {
         let t = &self.tally;
         let mut words = vec![format!(
-            "{} ({}): {} draws in {:.1} s, {} accepted ({:.0} %), {} of them need repair by minimisation.",
+            "{} ({}): {} draws in {:.1} s, {} accepted ({:.0} %), {} of them need repair by minimisation, {} were rebuilt from their torsions.",
             self.name,
             self.sequence,
             t.draws,
             self.drawing_seconds,
             t.accepted,
             100.0 * t.acceptance(),
-            t.need_repair
+            t.need_repair,
+            t.rebuilt
         )];
         if !t.rejected.is_empty() {
             let reasons: Vec<String> =

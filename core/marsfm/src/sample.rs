@@ -35,6 +35,8 @@ pub struct Tally {
     pub accepted: usize,
     /// Accepted draws that minimisation has to mend.
     pub need_repair: usize,
+    /// Accepted draws whose chain was built again from their torsions.
+    pub rebuilt: usize,
     /// Rejections by reason; a draw can have several.
     pub rejected: BTreeMap<Reason, usize>,
 }
@@ -46,6 +48,7 @@ impl Tally {
         for v in nodes.iter().map(|n| &n.verdict) {
             tally.accepted += usize::from(v.accepted());
             tally.need_repair += usize::from(v.accepted() && !v.repair.is_empty());
+            tally.rebuilt += usize::from(v.accepted() && v.rebuilt);
             for reason in REASONS.iter().filter(|r| v.rejected.contains(r)) {
                 *tally.rejected.entry(*reason).or_insert(0) += 1;
             }

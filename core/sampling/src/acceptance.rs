@@ -44,6 +44,9 @@ pub struct Verdict {
     pub rejected: Vec<Reason>,
     /// What minimisation has to mend; only for accepted samples is this of use.
     pub repair: Vec<Reason>,
+    /// True if the chain was built again from the sample's torsions, see [`crate::settle`].
+    #[serde(default)]
+    pub rebuilt: bool,
     /// Largest |C–N − 1.33 Å| of the chain, Å.
     pub worst_peptide_bond_angstrom: f32,
     /// Smallest distance of heavy atoms of different, not bonded residues, Å (∞ if none).

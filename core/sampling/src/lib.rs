@@ -5,10 +5,12 @@ mod acceptance;
 mod domain;
 mod error;
 mod library;
+mod rebuild;
 mod tree;
 
 pub use acceptance::{REASONS, Reason, Verdict, judge, judge_atoms};
 pub use domain::{Difference, RequestedDomain, differences};
 pub use error::SamplingError;
 pub use library::ResidueLibrary;
+pub use rebuild::settle;
 pub use tree::{Node, TreeSpec, grow};

@@ -6,7 +6,7 @@ use marsfm_geometry::{Conformation, ResidueType};
 use marsfm_surrogate::{JumpRequest, Solver, Surrogate};
 use serde::{Deserialize, Serialize};
 
-use crate::{SamplingError, Verdict, judge};
+use crate::{SamplingError, Verdict, settle};
 
 /// What to grow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ pub fn grow(
                 draw(surrogate, types, &starts, &level, nodes.len() as u64, rng_seed, solver)?;
             let mut again = Vec::new();
             for (origin, conformation) in level.iter().zip(drawn) {
-                let verdict = judge(types, &conformation);
+                let (conformation, verdict) = settle(types, conformation);
                 if verdict.accepted() {
                     accepted.push(nodes.len());
                 } else {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use marsfm_geometry::{Conformation, GeometryError, Peptide};
-use marsfm_sampling::{Node, RequestedDomain, SamplingError, differences, grow, judge};
+use marsfm_sampling::{Node, RequestedDomain, SamplingError, differences, grow, settle};
 use marsfm_surrogate::{JumpRequest, SurrogateError};
 
 pub use crate::sample::DEFAULT_SOLVER;
@@ -157,7 +157,7 @@ impl Session {
             solver: self.settings.solver,
         })?;
         let node = |(id, conformation): (u64, Conformation<f32>)| {
-            let verdict = judge(types, &conformation);
+            let (conformation, verdict) = settle(types, conformation);
             Node { parent: None, depth: 1, id, conformation, verdict }
         };
         let nodes = (0..).zip(drawn).map(node).collect();
