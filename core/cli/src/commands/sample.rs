@@ -79,8 +79,8 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         let t = &drawn.tally;
         println!(
-            "{} draws, {} accepted, {} of them need repair",
-            t.draws, t.accepted, t.need_repair
+            "{} draws, {} accepted, {} of them need repair ({} rebuilt from their torsions)",
+            t.draws, t.accepted, t.need_repair, t.rebuilt
         );
         for (reason, n) in &t.rejected {
             println!("  rejected {n}: {reason:?}");

@@ -26,7 +26,7 @@ fn surrogate() -> Arc<Surrogate> {
         solvent: "OBC2".into(),
         termini: "charged".into(),
         residues: (4, 4),
-        residue_counts: BTreeMap::from([('T', 2), ('I', 1)]),
+        residue_counts: BTreeMap::from([('Q', 2), ('L', 1)]),
     };
     let card = ModelCard {
         format: FORMAT,
@@ -115,7 +115,7 @@ fn samples_depend_on_seed_and_number_only() {
         assert_eq!(a.samples()[i].id, i as u64);
     }
     let what: Vec<&str> = a.differences().iter().map(|d| d.what.as_str()).collect();
-    assert_eq!(what, ["solvent", "residue_type"], "one water and glutamate are new to this model");
+    assert_eq!(what, ["solvent", "residue_type"], "one water and alanine are new to this model");
 }
 
 #[test]
