@@ -92,12 +92,15 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
     }
     println!();
     println!("report    {}", outcome.report.display());
-    println!(
-        "ensemble  {} with {}",
-        outcome.files.trajectory.display(),
-        outcome.files.topology.display()
-    );
-    println!("seeds     {}", outcome.files.seeds.display());
+    // Nothing accepted, nothing written: then there is no such file to name.
+    if outcome.tally.accepted > 0 {
+        println!(
+            "ensemble  {} with {}",
+            outcome.files.trajectory.display(),
+            outcome.files.topology.display()
+        );
+        println!("seeds     {}", outcome.files.seeds.display());
+    }
     println!("record    {}", outcome.files.record.display());
     Ok(ExitCode::SUCCESS)
 }
