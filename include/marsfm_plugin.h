@@ -10,7 +10,7 @@
  * exception may leave a function. Arguments are borrowed for the call. Lengths are nm, times ps.
  * Thread tags: [any thread] or the one thread at a time that uses a handle.
  *
- * Made by cbindgen from core/plugin-api/src/abi.rs:
+ * Made by cbindgen from core/plugin-api/src/abi.rs and engine_abi.rs:
  * MARSFM_BLESS=1 cargo test --release -p marsfm-plugin-api */
 
 #ifndef MARSFM_PLUGIN_H
@@ -25,7 +25,7 @@
 /** Id of a service: computes one row of features per frame. */
 #define MARSFM_PLUGIN_FEATURIZER_1 "marsfm.featurizer/1"
 
-/** Id of a service: reserved: runs MD; no table is defined yet. */
+/** Id of a service: runs MD; since ABI 1.1. */
 #define MARSFM_PLUGIN_ENGINE_1 "marsfm.engine/1"
 
 /** Id of a service: reserved: proposes conformations; no table yet. */
@@ -43,6 +43,9 @@ typedef struct marsfm_plugin_writer_t marsfm_plugin_writer_t;
 /** A featurizer bound to a topology, opaque. One thread at a time. */
 typedef struct marsfm_plugin_featurizer_t marsfm_plugin_featurizer_t;
 
+/** An engine bound to a system, opaque. One thread at a time, except for `cancel`. */
+typedef struct marsfm_plugin_engine_t marsfm_plugin_engine_t;
+
 /**
  * Major version of the plugin ABI: host and plugin must agree exactly.
  */
@@ -51,7 +54,7 @@ typedef struct marsfm_plugin_featurizer_t marsfm_plugin_featurizer_t;
 /**
  * Minor version of the plugin ABI: a plugin may be older than the host, not newer.
  */
-#define MARSFM_PLUGIN_ABI_MINOR 0
+#define MARSFM_PLUGIN_ABI_MINOR 1
 
 /**
  * Success.
@@ -123,6 +126,67 @@ typedef struct marsfm_plugin_featurizer_t marsfm_plugin_featurizer_t;
  * formats whose unit of time depends on the writing program (DCD).
  */
 #define MARSFM_PLUGIN_TIME_IS_TRUSTED 4
+
+/**
+ * The engine (library, program) was not found. The text says what to install or set.
+ */
+#define MARSFM_PLUGIN_ENGINE_MISSING 8
+
+/**
+ * The engine was found, but its version is not supported. The text names both.
+ */
+#define MARSFM_PLUGIN_ENGINE_VERSION 9
+
+/**
+ * Positions, velocities or the energy are no longer finite, or constraints failed: the seed is
+ * lost, the engine can take the next one.
+ */
+#define MARSFM_PLUGIN_DIVERGED 10
+
+/**
+ * Stopped by `cancel` or by a progress callback.
+ */
+#define MARSFM_PLUGIN_CANCELLED 11
+
+/**
+ * The engine gave no sign of life for too long.
+ */
+#define MARSFM_PLUGIN_TIMEOUT 12
+
+/**
+ * The engine's process ended by a signal or without a result.
+ */
+#define MARSFM_PLUGIN_KILLED 13
+
+/**
+ * No room is left on the device.
+ */
+#define MARSFM_PLUGIN_DISK_FULL 14
+
+/**
+ * Another thread is using this handle.
+ */
+#define MARSFM_PLUGIN_BUSY 15
+
+/**
+ * The engine failed in a way of its own; the text is the engine's.
+ */
+#define MARSFM_PLUGIN_ENGINE_FAILED 16
+
+/**
+ * `marsfm_plugin_positions_t::flags`: `cell_nm` is filled.
+ */
+#define MARSFM_PLUGIN_POSITIONS_HAVE_CELL 1
+
+/**
+ * `marsfm_plugin_engine_info_t::flags`: the system holds explicit solvent.
+ */
+#define MARSFM_PLUGIN_ENGINE_SOLVATED 1
+
+/**
+ * `marsfm_plugin_engine_info_t::flags`: the system is periodic.
+ */
+#define MARSFM_PLUGIN_ENGINE_PERIODIC 2
 
 /**
  * What the host tells a plugin about itself. Lives for the whole process.
@@ -452,6 +516,377 @@ typedef struct marsfm_plugin_featurizer_service_t {
  * Type of the one exported C symbol, `marsfm_plugin_entry`.
  */
 typedef const struct marsfm_plugin_entry_t *(*marsfm_plugin_entry_function_t)(const struct marsfm_plugin_host_t *host);
+
+/**
+ * Positions of all atoms, in memory of the caller.
+ */
+typedef struct marsfm_plugin_positions_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Number of atoms; another number than the engine's is `MARSFM_PLUGIN_MISMATCH`.
+   */
+  size_t n_atoms;
+  /**
+   * 3 * `n_atoms` doubles, nm: x, y, z of atom 0, then of atom 1, without gaps. Never written
+   * by a function that takes const positions.
+   */
+  double *xyz_nm;
+  /**
+   * Cell vectors a, b, c, nm; valid with `MARSFM_PLUGIN_POSITIONS_HAVE_CELL`.
+   */
+  double cell_nm[9];
+  /**
+   * `MARSFM_PLUGIN_POSITIONS_HAVE_CELL` or 0.
+   */
+  uint32_t flags;
+  /**
+   * Zero.
+   */
+  uint32_t reserved;
+} marsfm_plugin_positions_t;
+
+/**
+ * What an opened engine runs.
+ */
+typedef struct marsfm_plugin_engine_info_t {
+  /**
+   * Size of this struct, bytes (set by the caller).
+   */
+  size_t struct_size;
+  /**
+   * Number of atoms (particles), virtual sites included.
+   */
+  uint64_t n_atoms;
+  /**
+   * Sum of `MARSFM_PLUGIN_ENGINE_SOLVATED` and its sisters.
+   */
+  uint32_t flags;
+  /**
+   * Zero.
+   */
+  uint32_t reserved;
+  /**
+   * Length of an MD step, ps.
+   */
+  double step_ps;
+  /**
+   * Temperature of the thermostat, K.
+   */
+  double temperature_kelvin;
+  /**
+   * Friction of the thermostat, 1/ps; 0 if it has none.
+   */
+  double friction_per_ps;
+} marsfm_plugin_engine_info_t;
+
+/**
+ * Where `read_system` puts what it knows. Its functions run on the calling thread, must not
+ * call the plugin, and return a status: anything but OK ends the reading with that status.
+ */
+typedef struct marsfm_plugin_system_sink_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Passed back as the first argument.
+   */
+  void *user_data;
+  /**
+   * Takes the next atom, in the engine's order, with the engine's names.
+   */
+  int32_t (*atom)(void *user_data, const struct marsfm_plugin_atom_t *atom);
+  /**
+   * Takes the template's positions, once, after all atoms.
+   */
+  int32_t (*positions)(void *user_data, const struct marsfm_plugin_positions_t *positions);
+  /**
+   * Takes a bond (constrained ones too) between two atoms, after all atoms; not called for a
+   * system whose bonds are not known.
+   */
+  int32_t (*bond)(void *user_data, uint64_t first, uint64_t second);
+  /**
+   * Takes a remark for the user.
+   */
+  int32_t (*note)(void *user_data, const char *text);
+} marsfm_plugin_system_sink_t;
+
+/**
+ * Takes a text of any length.
+ */
+typedef struct marsfm_plugin_text_sink_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Passed back as the first argument.
+   */
+  void *user_data;
+  /**
+   * Takes the text, once, on the calling thread.
+   */
+  int32_t (*text)(void *user_data, const char *text);
+} marsfm_plugin_text_sink_t;
+
+/**
+ * How a long call is watched. May be NULL where it is asked for.
+ */
+typedef struct marsfm_plugin_watch_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Passed back as the first argument.
+   */
+  void *user_data;
+  /**
+   * Told that work goes on, at least once a second as far as the engine lets its caller know,
+   * on the calling thread: `done` of `total` steps, or 0 of 0. Anything but OK stops the call
+   * with `MARSFM_PLUGIN_CANCELLED`.
+   */
+  int32_t (*progress)(void *user_data, uint64_t done, uint64_t total);
+} marsfm_plugin_watch_t;
+
+/**
+ * Energy of one set of positions.
+ */
+typedef struct marsfm_plugin_energy_t {
+  /**
+   * Size of this struct, bytes (set by the caller).
+   */
+  size_t struct_size;
+  /**
+   * Potential energy, kJ/mol; may be infinite or NaN for overlapping atoms.
+   */
+  double potential_kj_mol;
+  /**
+   * Length of the largest force on an atom with mass, kJ/mol/nm; constraint forces left out.
+   */
+  double max_force_kj_mol_nm;
+  /**
+   * The atom that feels it.
+   */
+  uint64_t max_force_atom;
+} marsfm_plugin_energy_t;
+
+/**
+ * What minimisation made of a seed. `positions` is memory of the caller with room for all atoms.
+ */
+typedef struct marsfm_plugin_minimised_t {
+  /**
+   * Size of this struct, bytes (set by the caller).
+   */
+  size_t struct_size;
+  /**
+   * Receives the minimised positions (and the cell); its `struct_size`, `n_atoms` and `xyz_nm`
+   * are set by the caller.
+   */
+  struct marsfm_plugin_positions_t *positions;
+  /**
+   * Potential energy as handed in, after constraints and virtual sites, kJ/mol.
+   */
+  double before_kj_mol;
+  /**
+   * After the minimisation with restrained heavy atoms, restraints not counted, kJ/mol.
+   */
+  double restrained_kj_mol;
+  /**
+   * After the free minimisation, kJ/mol.
+   */
+  double after_kj_mol;
+  /**
+   * Largest force after it on an atom with mass, kJ/mol/nm.
+   */
+  double max_force_kj_mol_nm;
+  /**
+   * The atom that feels it.
+   */
+  uint64_t max_force_atom;
+} marsfm_plugin_minimised_t;
+
+/**
+ * A runnable start.
+ */
+typedef struct marsfm_plugin_started_t {
+  /**
+   * Size of this struct, bytes (set by the caller).
+   */
+  size_t struct_size;
+  /**
+   * MD spent on it (strong friction, equilibration of solvent), ps. It is cost, not statistics.
+   */
+  double md_ps;
+  /**
+   * Potential energy of the start, kJ/mol.
+   */
+  double potential_kj_mol;
+  /**
+   * Kinetic temperature of the start, K.
+   */
+  double temperature_kelvin;
+} marsfm_plugin_started_t;
+
+/**
+ * What to run.
+ */
+typedef struct marsfm_plugin_run_request_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Folder that `start` made its start in; the trajectory is put there too.
+   */
+  const char *folder;
+  /**
+   * Seed of the thermostat's random numbers.
+   */
+  uint64_t rng_seed;
+  /**
+   * Steps of the head: in the trajectory, not to be counted in statistics.
+   */
+  uint64_t head_steps;
+  /**
+   * Steps after the head.
+   */
+  uint64_t steps;
+  /**
+   * Steps from one frame to the next; divides `head_steps` and `steps`.
+   */
+  uint64_t frame_steps;
+} marsfm_plugin_run_request_t;
+
+/**
+ * A finished run.
+ */
+typedef struct marsfm_plugin_finished_t {
+  /**
+   * Size of this struct, bytes (set by the caller).
+   */
+  size_t struct_size;
+  /**
+   * Name of the trajectory file in the run's folder, NUL-terminated. It appears under this
+   * name only when it is whole.
+   */
+  char trajectory[64];
+  /**
+   * Frames in it. Frame k is k + 1 times `frame_ps` after the start.
+   */
+  uint64_t n_frames;
+  /**
+   * The first frames, which are the head.
+   */
+  uint64_t head_frames;
+  /**
+   * Time between frames, ps.
+   */
+  double frame_ps;
+  /**
+   * Potential energy at the end of the head, kJ/mol.
+   */
+  double head_kj_mol;
+  /**
+   * Potential energy at the end, kJ/mol.
+   */
+  double end_kj_mol;
+  /**
+   * Mean kinetic temperature over the frames after the head (over all if there is no other), K.
+   */
+  double temperature_kelvin;
+} marsfm_plugin_finished_t;
+
+/**
+ * Service `marsfm.engine/1`. Lives for the whole process. On failure a function leaves its
+ * outputs as they were and no file under a final name; `marsfm_plugin_entry_t::last_error` says
+ * what, where, and what to do.
+ *
+ * Options are a JSON object. Common keys, each with a default of the plugin: `template` (folder
+ * with the system, needed by `open`), `temperature_kelvin`, `friction_per_ps`, `step_ps`,
+ * `threads`, `platform`, `precision`, `library` or `program` (where the engine is). Unknown keys
+ * are refused by name.
+ */
+typedef struct marsfm_plugin_engine_service_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Short name of the engine (`openmm`).
+   */
+  const char *name;
+  /**
+   * Says what is here, as a JSON object: `engine` and `version` (text, version NULL if the
+   * engine is missing), `usable` (boolean), `location`, `platforms` (array of objects with
+   * `name`, `usable`, and `why` where it is not), `failures` (array of text: what did not
+   * load), `advice` (array of text: what to install or set). A missing engine is an answer,
+   * not a failure. `options` may be NULL. [any thread]
+   */
+  int32_t (*describe)(const char *options, const struct marsfm_plugin_text_sink_t *sink);
+  /**
+   * Loads the engine and the template's system. [any thread]
+   */
+  int32_t (*open)(const char *options, marsfm_plugin_engine_t **engine);
+  /**
+   * Tells what it runs. [thread of the engine]
+   */
+  int32_t (*info)(marsfm_plugin_engine_t *engine, struct marsfm_plugin_engine_info_t *info);
+  /**
+   * Gives atoms, positions, bonds and remarks. [thread of the engine]
+   */
+  int32_t (*read_system)(marsfm_plugin_engine_t *engine,
+                         const struct marsfm_plugin_system_sink_t *sink);
+  /**
+   * Energy and largest force of positions taken as they are. [thread of the engine]
+   */
+  int32_t (*energy)(marsfm_plugin_engine_t *engine,
+                    const struct marsfm_plugin_positions_t *positions,
+                    struct marsfm_plugin_energy_t *energy);
+  /**
+   * Minimises a seed: constraints and virtual sites, then with the solute's heavy atoms
+   * restrained, then free. Solvent that stands in the seed's way is placed anew, from
+   * `rng_seed`; the number of atoms never changes. `folder` exists and is the seed's own.
+   * [thread of the engine]
+   */
+  int32_t (*minimise)(marsfm_plugin_engine_t *engine,
+                      const char *folder,
+                      uint64_t rng_seed,
+                      const struct marsfm_plugin_positions_t *seed,
+                      const struct marsfm_plugin_watch_t *watch,
+                      struct marsfm_plugin_minimised_t *minimised);
+  /**
+   * Makes a runnable start in `folder` from positions that `minimise` gave: velocities from
+   * `rng_seed` at the temperature of `open`, solvent equilibrated around the restrained solute,
+   * a short stretch of strong friction. [thread of the engine]
+   */
+  int32_t (*start)(marsfm_plugin_engine_t *engine,
+                   const char *folder,
+                   uint64_t rng_seed,
+                   const struct marsfm_plugin_positions_t *positions,
+                   const struct marsfm_plugin_watch_t *watch,
+                   struct marsfm_plugin_started_t *started);
+  /**
+   * Runs from the start in the folder. [thread of the engine]
+   */
+  int32_t (*run)(marsfm_plugin_engine_t *engine,
+                 const struct marsfm_plugin_run_request_t *request,
+                 const struct marsfm_plugin_watch_t *watch,
+                 struct marsfm_plugin_finished_t *finished);
+  /**
+   * Makes the call in progress on this handle, if there is one, end soon with
+   * `MARSFM_PLUGIN_CANCELLED`. Later calls are not affected. [any thread, while the handle is
+   * open]
+   */
+  void (*cancel)(marsfm_plugin_engine_t *engine);
+  /**
+   * Closes and frees; NULL is fine. No other call may be in progress. [thread of the engine]
+   */
+  void (*close)(marsfm_plugin_engine_t *engine);
+} marsfm_plugin_engine_service_t;
 
 #endif  /* MARSFM_PLUGIN_H */
 

@@ -7,7 +7,8 @@
 //! system). Lengths are nm, times ps.
 //!
 //! The structs named here are frozen at ABI 1.0: a later minor version appends by wrapping them
-//! (`{ v1_0: X, new_slot }`), so that the layout check of the Rust door keeps passing.
+//! (`{ v1_0: X, new_slot }`), so that the layout check of the Rust door keeps passing. ABI 1.1
+//! adds the tables of engines, in `engine_abi.rs`.
 #![allow(unsafe_code)] // the derive of the layout description writes unsafe impls
 
 use abi_stable::StableAbi;
@@ -16,7 +17,7 @@ use std::ffi::{CStr, c_char, c_void};
 /// Major version of the plugin ABI: host and plugin must agree exactly.
 pub const MARSFM_PLUGIN_ABI_MAJOR: u32 = 1;
 /// Minor version of the plugin ABI: a plugin may be older than the host, not newer.
-pub const MARSFM_PLUGIN_ABI_MINOR: u32 = 0;
+pub const MARSFM_PLUGIN_ABI_MINOR: u32 = 1;
 
 /// Success.
 pub const MARSFM_PLUGIN_OK: i32 = 0;
@@ -54,7 +55,7 @@ pub const MARSFM_PLUGIN_TIME_IS_TRUSTED: u32 = 4;
 pub const MARSFM_PLUGIN_TRAJECTORY_1: &CStr = c"marsfm.trajectory/1";
 /// Id of the service that computes one row of features per frame.
 pub const MARSFM_PLUGIN_FEATURIZER_1: &CStr = c"marsfm.featurizer/1";
-/// Reserved id: engines that run MD. No table is defined yet.
+/// Id of the service that runs MD. Since ABI 1.1.
 pub const MARSFM_PLUGIN_ENGINE_1: &CStr = c"marsfm.engine/1";
 /// Reserved id: proposers of new conformations. No table is defined yet.
 pub const MARSFM_PLUGIN_PROPOSER_1: &CStr = c"marsfm.proposer/1";

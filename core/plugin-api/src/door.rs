@@ -7,6 +7,7 @@
 #![allow(unsafe_code)] // the derive of the layout description writes unsafe impls
 
 use crate::abi::*;
+use crate::engine_abi::EngineService;
 use crate::error::last_error;
 use abi_stable::StableAbi;
 use abi_stable::library::RootModule;
@@ -75,6 +76,7 @@ pub fn find_service(
     id: *const c_char,
     trajectory: Option<&'static TrajectoryService>,
     featurizer: Option<&'static FeaturizerService>,
+    engine: Option<&'static EngineService>,
 ) -> *const c_void {
     if id.is_null() {
         return std::ptr::null();
@@ -85,6 +87,8 @@ pub fn find_service(
         pointer(trajectory)
     } else if id == MARSFM_PLUGIN_FEATURIZER_1 {
         pointer(featurizer)
+    } else if id == MARSFM_PLUGIN_ENGINE_1 {
+        pointer(engine)
     } else {
         std::ptr::null()
     }

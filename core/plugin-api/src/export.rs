@@ -9,13 +9,15 @@
 ///     version: marsfm_plugin_api::package_version!(),
 ///     trajectory: Xtc,      // a type that implements TrajectoryPlugin; optional
 ///     featurizer: Rings,    // a type that implements FeaturizerPlugin; optional
+///     engine: Runner,       // a type that implements EnginePlugin; optional
 /// }
 /// ```
 #[macro_export]
 macro_rules! export_plugin {
     (
         name: $name:expr, version: $version:expr
-        $(, trajectory: $trajectory:ty)? $(, featurizer: $featurizer:ty)? $(,)?
+        $(, trajectory: $trajectory:ty)? $(, featurizer: $featurizer:ty)?
+        $(, engine: $engine:ty)? $(,)?
     ) => {
         #[cfg(panic = "abort")]
         compile_error!(
@@ -41,10 +43,16 @@ macro_rules! export_plugin {
                 table
             }
 
+            fn engine() -> ::std::option::Option<&'static $crate::engine_abi::EngineService> {
+                let table = ::std::option::Option::None;
+                $(let table = table.or(Some($crate::engine_table::<$engine>()));)?
+                table
+            }
+
             extern "C" fn get_service(
                 id: *const ::std::ffi::c_char,
             ) -> *const ::std::ffi::c_void {
-                $crate::find_service(id, trajectory(), featurizer())
+                $crate::find_service(id, trajectory(), featurizer(), engine())
             }
 
             static ENTRY: abi::Entry = $crate::entry($name, $version, get_service);

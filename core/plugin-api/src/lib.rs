@@ -2,9 +2,10 @@
 //!
 //! - A plugin in C or C++ includes `marsfm_plugin.h`, which is generated from [`abi`], and
 //!   exports `marsfm_plugin_entry`.
-//! - A plugin in Rust implements [`TrajectoryPlugin`] or [`FeaturizerPlugin`] and calls
-//!   [`export_plugin!`], which writes that symbol and an `abi_stable` root module with the same
-//!   tables, whose layout the host compares at load.
+//! - A plugin in Rust implements [`TrajectoryPlugin`], [`FeaturizerPlugin`] or [`EnginePlugin`]
+//!   and calls [`export_plugin!`], which writes that symbol and an `abi_stable` root module with
+//!   the same tables, whose layout the host compares at load (engines, which came later, are
+//!   asked for by id through both doors).
 //!
 //! Panics are caught on the plugin's side. This crate itself exports no symbol, so a plugin that
 //! links it shows its two doors and nothing else.
@@ -12,6 +13,8 @@
 pub mod abi;
 mod door;
 mod element;
+pub mod engine;
+pub mod engine_abi;
 mod error;
 mod export;
 mod featurizer;
@@ -24,6 +27,7 @@ pub use door::{RustDoor, RustDoorRef};
 #[doc(hidden)]
 pub use door::{accepts, entry, find_service, rust_door};
 pub use element::element;
+pub use engine::{EnginePlugin, engine_table};
 #[doc(hidden)]
 pub use error::quiet_guarded_panics;
 pub use error::{PluginError, guard, last_error};

@@ -2,11 +2,12 @@
 //! C++, and has the sizes of the Rust tables. `MARSFM_BLESS=1` rewrites it.
 
 use marsfm_plugin_api::abi::*;
+use marsfm_plugin_api::engine_abi::*;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const RENAMES: [(&str, &str); 14] = [
+const RENAMES: [(&str, &str); 26] = [
     ("HostInfo", "marsfm_plugin_host_t"),
     ("Entry", "marsfm_plugin_entry_t"),
     ("Format", "marsfm_plugin_format_t"),
@@ -21,6 +22,18 @@ const RENAMES: [(&str, &str); 14] = [
     ("TrajectoryService", "marsfm_plugin_trajectory_service_t"),
     ("FeaturizerService", "marsfm_plugin_featurizer_service_t"),
     ("EntryFunction", "marsfm_plugin_entry_function_t"),
+    ("Engine", "marsfm_plugin_engine_t"),
+    ("EnginePositions", "marsfm_plugin_positions_t"),
+    ("EngineInfo", "marsfm_plugin_engine_info_t"),
+    ("SystemSink", "marsfm_plugin_system_sink_t"),
+    ("TextSink", "marsfm_plugin_text_sink_t"),
+    ("EngineWatch", "marsfm_plugin_watch_t"),
+    ("EngineEnergy", "marsfm_plugin_energy_t"),
+    ("EngineMinimised", "marsfm_plugin_minimised_t"),
+    ("EngineStarted", "marsfm_plugin_started_t"),
+    ("EngineRunRequest", "marsfm_plugin_run_request_t"),
+    ("EngineFinished", "marsfm_plugin_finished_t"),
+    ("EngineService", "marsfm_plugin_engine_service_t"),
 ];
 
 const TOP: &str = "\
@@ -36,8 +49,10 @@ const TOP: &str = "\
  * exception may leave a function. Arguments are borrowed for the call. Lengths are nm, times ps.
  * Thread tags: [any thread] or the one thread at a time that uses a handle.
  *
- * Made by cbindgen from core/plugin-api/src/abi.rs:
+ * Made by cbindgen from core/plugin-api/src/abi.rs and engine_abi.rs:
  * MARSFM_BLESS=1 cargo test --release -p marsfm-plugin-api */";
+
+const OPAQUE_TYPES: [&str; 4] = ["Reader", "Writer", "Featurizer", "Engine"];
 
 const OPAQUE: &str = "
 /** An opened trajectory, opaque. One thread at a time. */
@@ -47,14 +62,17 @@ typedef struct marsfm_plugin_reader_t marsfm_plugin_reader_t;
 typedef struct marsfm_plugin_writer_t marsfm_plugin_writer_t;
 
 /** A featurizer bound to a topology, opaque. One thread at a time. */
-typedef struct marsfm_plugin_featurizer_t marsfm_plugin_featurizer_t;";
+typedef struct marsfm_plugin_featurizer_t marsfm_plugin_featurizer_t;
+
+/** An engine bound to a system, opaque. One thread at a time, except for `cancel`. */
+typedef struct marsfm_plugin_engine_t marsfm_plugin_engine_t;";
 
 /// cbindgen passes over C strings, so these come from their values.
 fn ids() -> String {
     let ids = [
         ("TRAJECTORY", MARSFM_PLUGIN_TRAJECTORY_1, "reads and writes trajectories and topologies"),
         ("FEATURIZER", MARSFM_PLUGIN_FEATURIZER_1, "computes one row of features per frame"),
-        ("ENGINE", MARSFM_PLUGIN_ENGINE_1, "reserved: runs MD; no table is defined yet"),
+        ("ENGINE", MARSFM_PLUGIN_ENGINE_1, "runs MD; since ABI 1.1"),
         ("PROPOSER", MARSFM_PLUGIN_PROPOSER_1, "reserved: proposes conformations; no table yet"),
         ("BACKEND", MARSFM_PLUGIN_BACKEND_1, "reserved: computes surrogates; no table yet"),
     ];
@@ -108,13 +126,17 @@ fn generated() -> String {
     };
     for (rust, c) in RENAMES {
         config.export.rename.insert(rust.into(), c.into());
-        if !matches!(rust, "Reader" | "Writer" | "Featurizer") {
+        if !OPAQUE_TYPES.contains(&rust) {
             config.export.include.push(rust.into());
         }
     }
-    config.export.exclude = ["Reader", "Writer", "Featurizer"].map(String::from).to_vec();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/abi.rs");
-    let bindings = cbindgen::Builder::new().with_config(config).with_src(source).generate();
+    config.export.exclude = OPAQUE_TYPES.map(String::from).to_vec();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let bindings = cbindgen::Builder::new()
+        .with_config(config)
+        .with_src(source.join("abi.rs"))
+        .with_src(source.join("engine_abi.rs"))
+        .generate();
     let mut text = Vec::new();
     bindings.expect("cbindgen reads abi.rs").write(&mut text);
     String::from_utf8(text).unwrap()
@@ -198,6 +220,23 @@ fn c_and_rust_agree_on_sizes_and_offsets() {
             abort;
         FeaturizerService "marsfm_plugin_featurizer_service_t": name open n_features feature_name
             compute close;
+        EnginePositions "marsfm_plugin_positions_t": n_atoms xyz_nm cell_nm flags;
+        EngineInfo "marsfm_plugin_engine_info_t": n_atoms flags step_ps temperature_kelvin
+            friction_per_ps;
+        SystemSink "marsfm_plugin_system_sink_t": user_data atom positions bond note;
+        TextSink "marsfm_plugin_text_sink_t": user_data text;
+        EngineWatch "marsfm_plugin_watch_t": user_data progress;
+        EngineEnergy "marsfm_plugin_energy_t": potential_kj_mol max_force_kj_mol_nm
+            max_force_atom;
+        EngineMinimised "marsfm_plugin_minimised_t": positions before_kj_mol restrained_kj_mol
+            after_kj_mol max_force_kj_mol_nm max_force_atom;
+        EngineStarted "marsfm_plugin_started_t": md_ps potential_kj_mol temperature_kelvin;
+        EngineRunRequest "marsfm_plugin_run_request_t": folder rng_seed head_steps steps
+            frame_steps;
+        EngineFinished "marsfm_plugin_finished_t": trajectory n_frames head_frames frame_ps
+            head_kj_mol end_kj_mol temperature_kelvin;
+        EngineService "marsfm_plugin_engine_service_t": name describe open info read_system energy
+            minimise start run cancel close;
     }
     compile("cc", &["-x", "c", "-std=c11"], &text);
 }
