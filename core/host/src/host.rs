@@ -1,5 +1,6 @@
 //! The host: plugins found and loaded, and files opened through the one that fits best.
 
+use crate::engine::{self, EngineLimits, PluginEngine};
 use crate::error::HostError;
 use crate::featurizer::PluginFeaturizer;
 use crate::find;
@@ -9,7 +10,11 @@ use crate::source::{PluginSink, PluginSource};
 use crate::status::PluginStatus;
 use marsfm_features::Featurizer;
 use marsfm_geometry::Topology;
-use marsfm_plugin_api::abi::{MARSFM_PLUGIN_FEATURIZER_1, MARSFM_PLUGIN_TRAJECTORY_1};
+use marsfm_plugin_api::abi::{
+    MARSFM_PLUGIN_ENGINE_1, MARSFM_PLUGIN_FEATURIZER_1, MARSFM_PLUGIN_TRAJECTORY_1,
+};
+use marsfm_plugin_api::engine_abi::EngineService;
+use marsfm_preparation::{EngineError, Failure};
 use marsfm_trajectory::{Frame, FrameSink, FrameSource};
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -119,6 +124,7 @@ impl Host {
                 services: [
                     has(p.trajectory.is_some(), MARSFM_PLUGIN_TRAJECTORY_1),
                     has(p.featurizer.is_some(), MARSFM_PLUGIN_FEATURIZER_1),
+                    has(p.engine.is_some(), MARSFM_PLUGIN_ENGINE_1),
                 ]
                 .into_iter()
                 .flatten()
@@ -198,6 +204,49 @@ impl Host {
             });
         };
         Ok(Box::new(PluginFeaturizer::open(found.clone(), topology, options)?))
+    }
+
+    /// Names of the engines that loaded plugins drive.
+    pub fn engines(&self) -> Vec<String> {
+        self.plugins.iter().filter_map(|p| p.engine).map(engine::name_of).collect()
+    }
+
+    /// What an engine plugin says about itself and what is installed, as the JSON object of the
+    /// contract. `options` is a JSON object. A missing engine is an answer, not an error.
+    pub fn describe_engine(
+        &self,
+        engine: &str,
+        options: &str,
+        limits: EngineLimits,
+    ) -> Result<serde_json::Value, EngineError> {
+        let (plugin, table) = self.engine_table(engine)?;
+        engine::describe(plugin, table, options, limits)
+    }
+
+    /// Opens an engine by its name; `options` is a JSON object with at least `template`.
+    pub fn open_engine(
+        &self,
+        engine: &str,
+        options: &str,
+        limits: EngineLimits,
+    ) -> Result<PluginEngine, EngineError> {
+        let (plugin, table) = self.engine_table(engine)?;
+        PluginEngine::open(plugin.clone(), table, options, limits)
+    }
+
+    fn engine_table(
+        &self,
+        engine: &str,
+    ) -> Result<(&Arc<Plugin>, &'static EngineService), EngineError> {
+        let mut known = self.plugins.iter().filter_map(|p| Some((p, p.engine?)));
+        known.find(|(_, table)| engine::name_of(table) == engine).ok_or_else(|| {
+            let loaded = self.engines();
+            let loaded = if loaded.is_empty() { "none".into() } else { loaded.join(", ") };
+            let message = format!(
+                "no plugin for this engine is loaded; loaded: {loaded} (see marsfm plugins list)"
+            );
+            EngineError { engine: engine.into(), failure: Failure::Missing, message }
+        })
     }
 
     /// The plugin of the highest declared priority for the extension; the earlier on a tie.

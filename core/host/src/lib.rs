@@ -3,11 +3,14 @@
 //! [`Host`] looks for plugins at fixed places, decides *before* opening one whether it may be
 //! loaded, opens it once, shakes hands through the Rust or the C door, and offers what it can do
 //! as the traits of the other rooms: [`FrameSource`](marsfm_trajectory::FrameSource),
-//! [`FrameSink`](marsfm_trajectory::FrameSink) and [`Featurizer`](marsfm_features::Featurizer).
+//! [`FrameSink`](marsfm_trajectory::FrameSink), [`Featurizer`](marsfm_features::Featurizer) and
+//! [`Engine`](marsfm_preparation::Engine).
 //! Nothing behind those traits can tell the doors apart.
 //!
 //! Whatever is refused is listed with its reason in [`Host::report`].
 
+mod engine;
+mod engine_sinks;
 mod error;
 mod featurizer;
 mod find;
@@ -18,6 +21,7 @@ mod source;
 mod status;
 mod trust;
 
+pub use engine::{EngineLimits, PluginEngine};
 pub use error::HostError;
 pub use host::Host;
 pub use plugin::{Door, FormatInfo};

@@ -8,6 +8,7 @@ use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use marsfm_plugin_api::RustDoorRef;
 use marsfm_plugin_api::abi::*;
+use marsfm_plugin_api::engine_abi::*;
 use sha2::{Digest, Sha256};
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::ManuallyDrop;
@@ -33,6 +34,7 @@ pub(crate) struct Plugin {
     pub sha256: String,
     pub trajectory: Option<&'static TrajectoryService>,
     pub featurizer: Option<&'static FeaturizerService>,
+    pub engine: Option<&'static EngineService>,
     pub formats: Vec<FormatInfo>,
     last_error: Option<extern "C" fn(*mut c_char, usize) -> usize>,
 }
@@ -108,7 +110,12 @@ impl Plugin {
             size(table.struct_size, size_of_val(table), MARSFM_PLUGIN_FEATURIZER_1)
                 .map_err(refused)?;
         }
-        if trajectory.is_none() && featurizer.is_none() {
+        // Younger than the Rust door's module: by id through both doors.
+        let engine: Option<&'static EngineService> = service(entry, MARSFM_PLUGIN_ENGINE_1);
+        if let Some(table) = engine {
+            size(table.struct_size, size_of_val(table), MARSFM_PLUGIN_ENGINE_1).map_err(refused)?;
+        }
+        if trajectory.is_none() && featurizer.is_none() && engine.is_none() {
             return Err(refused("it offers no service that this marsfm knows".into()));
         }
         let text = |p: *const c_char, what: &str| {
@@ -125,6 +132,7 @@ impl Plugin {
             sha256,
             trajectory,
             featurizer,
+            engine,
             formats,
             last_error: entry.last_error,
         })
@@ -144,6 +152,9 @@ impl Plugin {
                 MARSFM_PLUGIN_UNSUPPORTED => "the plugin does not offer this".into(),
                 MARSFM_PLUGIN_MISMATCH => "the number of atoms differs".into(),
                 MARSFM_PLUGIN_PANIC => "the plugin failed unexpectedly".into(),
+                other @ MARSFM_PLUGIN_ENGINE_MISSING..=MARSFM_PLUGIN_ENGINE_FAILED => {
+                    engine_text(other).into()
+                }
                 other => format!("unknown status {other}"),
             };
         }
@@ -163,6 +174,21 @@ impl Plugin {
         last_error(buffer.as_mut_ptr().cast(), buffer.len());
         let end = buffer.iter().position(|b| *b == 0).unwrap_or(buffer.len());
         String::from_utf8_lossy(&buffer[..end]).into_owned()
+    }
+}
+
+/// What a status of an engine means, where the plugin gave no text.
+fn engine_text(status: i32) -> &'static str {
+    match status {
+        MARSFM_PLUGIN_ENGINE_MISSING => "the engine was not found",
+        MARSFM_PLUGIN_ENGINE_VERSION => "this version of the engine is not supported",
+        MARSFM_PLUGIN_DIVERGED => "positions, velocities or energy are no longer finite",
+        MARSFM_PLUGIN_CANCELLED => "stopped on request",
+        MARSFM_PLUGIN_TIMEOUT => "no sign of life for too long",
+        MARSFM_PLUGIN_KILLED => "the engine's process ended without a result",
+        MARSFM_PLUGIN_DISK_FULL => "no room is left on the device",
+        MARSFM_PLUGIN_BUSY => "another thread is using it",
+        _ => "the engine failed",
     }
 }
 
