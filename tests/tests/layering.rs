@@ -48,6 +48,7 @@ const ALL_OF_MARSFM: &[&str] = &[
     "marsfm-training",
     "marsfm-sampling",
     "marsfm-metrics",
+    "marsfm-preparation",
     "marsfm-host",
     "marsfm-report",
 ];
@@ -74,6 +75,7 @@ const ROOMS: &[Room] = &[
         &["rayon"],
     ),
     strict("marsfm-plugin-api", &[], &["abi_stable"]),
+    strict("marsfm-preparation", &["marsfm-geometry"], &["serde", "thiserror"]),
     room(
         "marsfm-host",
         &[
@@ -82,6 +84,7 @@ const ROOMS: &[Room] = &[
             "marsfm-geometry",
             "marsfm-features",
             "marsfm-surrogate",
+            "marsfm-preparation",
         ],
         &["abi_stable", "libloading"],
     ),
@@ -92,6 +95,7 @@ const ROOMS: &[Room] = &[
     strict("xtask", &[], &["anyhow", "serde_json"]),
     strict("marsfm-plugin-xtc", &["marsfm-plugin-api"], &["abi_stable", "molly"]),
     strict("marsfm-plugin-chemfiles", &["marsfm-plugin-api"], &["abi_stable", "chemfiles"]),
+    strict("marsfm-plugin-openmm", &["marsfm-plugin-api"], &["abi_stable", "molly", "serde_json"]),
     strict("marsfm-test-support", &[], &[]),
     strict("marsfm-tests", &[], &[]),
 ];
@@ -121,7 +125,7 @@ const GUARDED: &[&str] = &[
 const COMPILERS: &[&str] = &["cc", "cmake", "cxx-build", "bindgen", "autotools", "meson"];
 
 /// The rooms whose build may reach them: they are not among the workspace's default members.
-const MAY_COMPILE_C: &[&str] = &["marsfm-plugin-chemfiles"];
+const MAY_COMPILE_C: &[&str] = &["marsfm-plugin-chemfiles", "marsfm-plugin-openmm"];
 
 /// The parts of `cargo metadata` that the rules need.
 #[derive(Clone)]

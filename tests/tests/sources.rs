@@ -14,6 +14,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "core/msm/src/kernels/",
     "plugins/xtc/src/",
     "plugins/chemfiles/src/",
+    "plugins/openmm/src/",
     "tests/tests/",
 ];
 
