@@ -94,37 +94,52 @@ pub fn compute_source(
 ) -> Result<FeatureMatrix, FeatureError> {
     let (n, stride) = (featurizer.n_features(), stride.max(1));
     let mut data = Vec::with_capacity(n * source.n_frames().unwrap_or(0).div_ceil(stride));
+    stream_source(featurizer, source, stride, |rows| {
+        data.extend_from_slice(rows);
+        Ok::<_, FeatureError>(())
+    })?;
+    Ok(FeatureMatrix { n_features: n, data })
+}
+
+/// The same without keeping the rows: `take` gets them block by block (row-major, whole rows, in
+/// time order). Returns the number of rows. An error of `take` ends the reading and is passed on.
+pub fn stream_source<E: From<FeatureError>>(
+    featurizer: &dyn Featurizer,
+    source: &mut dyn FrameSource,
+    stride: usize,
+    mut take: impl FnMut(&[f64]) -> Result<(), E>,
+) -> Result<usize, E> {
+    let (n, stride) = (featurizer.n_features(), stride.max(1));
     let mut block = vec![Frame::default(); BLOCK_FRAMES];
+    let mut rows = vec![0.0; BLOCK_FRAMES * n];
     let (mut kept, mut skipped) = (0, Frame::default());
     loop {
         let mut filled = 0;
         let mut more = true;
         while filled < BLOCK_FRAMES && more {
-            more = source.read(&mut block[filled])?;
+            more = source.read(&mut block[filled]).map_err(FeatureError::from)?;
             filled += usize::from(more);
             for _ in 1..stride {
-                more = more && source.read(&mut skipped)?;
+                more = more && source.read(&mut skipped).map_err(FeatureError::from)?;
             }
         }
-        let from = data.len();
-        data.resize(from + filled * n, 0.0);
-        fill(featurizer, source.name(), kept, &block[..filled], &mut data[from..]).map_err(
-            |e| match e {
-                FeatureError::Frame { source_name, frame, error } => {
-                    FeatureError::Frame { source_name, frame: frame * stride, error }
-                }
-                other => other,
-            },
-        )?;
+        let rows = &mut rows[..filled * n];
+        fill(featurizer, source.name(), kept, &block[..filled], rows).map_err(|e| match e {
+            FeatureError::Frame { source_name, frame, error } => {
+                FeatureError::Frame { source_name, frame: frame * stride, error }
+            }
+            other => other,
+        })?;
+        take(rows)?;
         kept += filled;
         if !more {
             break;
         }
     }
     if kept == 0 {
-        return Err(FeatureError::NoFrames(source.name().into()));
+        return Err(FeatureError::NoFrames(source.name().into()).into());
     }
-    Ok(FeatureMatrix { n_features: n, data })
+    Ok(kept)
 }
 
 /// One row per frame into `out`; the error of the lowest frame wins, whatever the threads do.

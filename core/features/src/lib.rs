@@ -7,12 +7,13 @@
 //! * [`TorsionFeatures`]: cos/sin of backbone and side-chain torsions in PyEMMA's column order.
 //! * [`PairDistances`]: Cα or closest heavy-atom distances of residue pairs, or contacts.
 //! * [`RgSecondaryStructure`]: radius of gyration, helix and strand fraction.
-//! * [`Combined`]: several featurizers side by side.
+//! * [`Combined`]: several featurizers side by side; [`FeatureChoice`] names them in words.
 //! * [`Standardisation`]: mean 0 and deviation 1 over pooled trajectories.
 //!
 //! Periodic images: torsions use minimum-image bond vectors, everything else is computed on
 //! coordinates that were put together first.
 
+mod choice;
 mod distances;
 mod error;
 mod featurizer;
@@ -22,9 +23,12 @@ mod torsion_list;
 mod torsions;
 mod whole;
 
+pub use choice::{FeatureChoice, FeatureKind};
 pub use distances::{PairDistances, PairScheme};
 pub use error::FeatureError;
-pub use featurizer::{Combined, FeatureMatrix, Featurizer, compute_all, compute_source};
+pub use featurizer::{
+    Combined, FeatureMatrix, Featurizer, compute_all, compute_source, stream_source,
+};
 pub use secondary::RgSecondaryStructure;
 pub use standardise::Standardisation;
 pub use torsion_list::{Torsion, TorsionKind, backbone_and_sidechain, torsions_of_kind};

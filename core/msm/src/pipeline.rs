@@ -58,6 +58,9 @@ pub struct Msm {
     pub centers: Matrix,
     /// k-means inertia.
     pub inertia: f64,
+    /// Frames that this inertia is summed over; 0 in a file of before this was kept.
+    #[serde(default)]
+    pub clustered_frames: u64,
     /// Microstate of every frame, per trajectory.
     pub micro_trajectories: Vec<Vec<i32>>,
     /// Frames of each microstate.
@@ -90,13 +93,9 @@ pub struct Msm {
     pub mean_self_transition: f64,
     /// What the user should know.
     pub warnings: Vec<Warning>,
-}
-
-struct Microstates {
-    kmeans: KMeansModel,
-    micro_trajectories: Vec<Vec<i32>>,
-    populations: Vec<u64>,
-    micro: MarkovModel,
+    /// Whatever the caller wants to travel with the model, such as how its features are made.
+    #[serde(default)]
+    pub origin: String,
 }
 
 impl MsmBuilder {
@@ -119,21 +118,38 @@ impl MsmBuilder {
 
     /// Builds a model of trajectories of features.
     pub fn build<T: Real>(&self, trajectories: &[Rows<'_, T>]) -> Result<Msm, MsmError> {
-        self.check(trajectories)?;
+        let longest = trajectories.iter().map(Rows::n_rows).max().unwrap_or(0);
+        self.check(longest, trajectories.len())?;
         let tica = Tica::new(self.tica_lag)
             .scaling(self.scaling)
             .reweighted(self.reweighted)
             .var_cutoff(self.var_cutoff)
             .fit(trajectories)?;
-        let mut warnings = tica.warnings.clone();
         let projected: Vec<Vec<f64>> =
             trajectories.iter().map(|rows| tica.transform(rows)).collect::<Result<_, _>>()?;
         let projected: Vec<Rows<'_, f64>> =
             projected.iter().map(|p| Rows::new(p, tica.n_kept)).collect::<Result<_, _>>()?;
-        let Microstates { kmeans, micro_trajectories, populations, micro } =
-            self.microstates(&projected)?;
+        let kmeans = self.microstates(&projected)?;
+        let micro_trajectories: Vec<Vec<i32>> =
+            projected.iter().map(|rows| kmeans.assign(rows)).collect::<Result<_, _>>()?;
         drop(projected);
+        self.assemble(tica, kmeans, micro_trajectories)
+    }
+
+    /// The model behind given microstates: everything from counts to timescales. `kmeans` are the
+    /// centres in the projection of `tica`; -1 in a trajectory is no state.
+    pub fn assemble(
+        &self,
+        tica: TicaModel,
+        kmeans: KMeansModel,
+        micro_trajectories: Vec<Vec<i32>>,
+    ) -> Result<Msm, MsmError> {
+        let mut warnings = tica.warnings.clone();
         let n_micro = kmeans.centers.n_rows();
+        let counts =
+            count_transitions(&micro_trajectories, n_micro, self.msm_lag, CountMode::Sliding)?;
+        let micro = ReversibleMle::default().fit(&counts)?;
+        let populations = counts.populations;
         warnings.extend(kmeans.warnings.iter().filter(|w| !is_fewer(w)).cloned());
         if n_micro < self.n_microstates {
             warnings.push(Warning::FewerClusters { asked: self.n_microstates, got: n_micro });
@@ -180,6 +196,7 @@ impl MsmBuilder {
             settings: self.clone(),
             tica,
             inertia: kmeans.inertia().unwrap_or(0.0),
+            clustered_frames: micro_trajectories.iter().map(|t| t.len() as u64).sum(),
             centers: kmeans.centers,
             micro_trajectories,
             micro_populations: populations,
@@ -197,11 +214,12 @@ impl MsmBuilder {
             implied_timescales,
             mean_self_transition,
             warnings,
+            origin: String::new(),
         })
     }
 
-    fn check<T: Real>(&self, trajectories: &[Rows<'_, T>]) -> Result<(), MsmError> {
-        let longest = trajectories.iter().map(Rows::n_rows).max().unwrap_or(0);
+    /// That lags and sizes fit trajectories of which the longest has `longest` frames.
+    pub(crate) fn check(&self, longest: usize, n_trajectories: usize) -> Result<(), MsmError> {
         for (what, lag) in
             [("TICA lag", self.tica_lag), ("MSM lag", self.msm_lag), ("pair lag", self.pair_lag)]
         {
@@ -209,7 +227,6 @@ impl MsmBuilder {
                 return Err(MsmError::InvalidLag { what, lag });
             }
             if longest > 0 && lag >= longest {
-                let n_trajectories = trajectories.len();
                 return Err(MsmError::TooShort { lag, longest, n_trajectories });
             }
         }
@@ -229,12 +246,10 @@ impl MsmBuilder {
 
     /// Clusters, and their reversible model. So few frames that no microstate is ever seen again
     /// would leave nothing to estimate: the number of centres is then halved until one is.
-    fn microstates(&self, projected: &[Rows<'_, f64>]) -> Result<Microstates, MsmError> {
+    fn microstates(&self, projected: &[Rows<'_, f64>]) -> Result<KMeansModel, MsmError> {
         let mut k = self.n_microstates;
         loop {
-            let kmeans = KMeans::new(k, self.rng_seed)
-                .max_iterations(self.kmeans_iterations)
-                .fit(projected)?;
+            let kmeans = self.centers(k, projected)?;
             let micro_trajectories: Vec<Vec<i32>> =
                 projected.iter().map(|rows| kmeans.assign(rows)).collect::<Result<_, _>>()?;
             let n = kmeans.centers.n_rows();
@@ -242,17 +257,19 @@ impl MsmBuilder {
                 count_transitions(&micro_trajectories, n, self.msm_lag, CountMode::Sliding)?;
             match ReversibleMle::default().fit(&counts) {
                 Err(MsmError::NoTransitions { .. }) if n > 1 => k = n / 2,
-                model => {
-                    let populations = counts.populations;
-                    return Ok(Microstates {
-                        kmeans,
-                        micro_trajectories,
-                        populations,
-                        micro: model?,
-                    });
-                }
+                Err(e) => return Err(e),
+                Ok(_) => return Ok(kmeans),
             }
         }
+    }
+
+    /// `k` centres of these points.
+    pub(crate) fn centers(
+        &self,
+        k: usize,
+        points: &[Rows<'_, f64>],
+    ) -> Result<KMeansModel, MsmError> {
+        KMeans::new(k, self.rng_seed).max_iterations(self.kmeans_iterations).fit(points)
     }
 
     /// PCCA+ with as many sets as asked, or as many as the active states allow.

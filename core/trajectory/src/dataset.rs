@@ -1,6 +1,7 @@
 //! Many trajectories as one indexed set that keeps them apart: a frame is (trajectory, frame), and
 //! no lag ever crosses from one trajectory into the next. Positions nm, times ps.
 
+use crate::clock::{Clock, lag_in_frames};
 use crate::{Frame, FrameSource, TrajectoryError};
 
 /// How a dataset is read.
@@ -73,13 +74,10 @@ impl Dataset {
         if options.stride == 0 {
             return Err(whole("dataset", "a stride of 0 makes no sense; use 1 to keep all frames"));
         }
-        if let Some(ps) = options.frame_ps.filter(|ps| !(ps.is_finite() && *ps > 0.0)) {
-            return Err(whole("dataset", format!("frame_ps is {ps}; it must be above 0 ps")));
-        }
         let Some(n_atoms) = sources.first().map(|s| s.n_atoms()) else {
             return Err(whole("dataset", "no trajectory was given"));
         };
-        let mut spacing = Spacing { frame_ps: options.frame_ps, from: "frame_ps".into() };
+        let mut clock = Clock::new(options.frame_ps)?;
         let mut trajectories = Vec::with_capacity(sources.len());
         for mut source in sources {
             if source.n_atoms() != n_atoms {
@@ -89,14 +87,9 @@ impl Dataset {
                 );
                 return Err(whole(source.name(), message));
             }
-            trajectories.push(read(source.as_mut(), options.stride, &mut spacing)?);
+            trajectories.push(read(source.as_mut(), options.stride, &mut clock)?);
         }
-        let Some(stored_ps) = spacing.frame_ps else {
-            return Err(whole(
-                &trajectories[0].name,
-                "no trustworthy times in the files; give the time between frames (--frame-ps)",
-            ));
-        };
+        let stored_ps = clock.frame_ps()?;
         Ok(Self { trajectories, n_atoms, frame_ps: stored_ps * options.stride as f64 })
     }
 
@@ -168,37 +161,21 @@ impl Dataset {
 
     /// `lag_ps` in kept frames. Errors if it is no whole number of frames, or none.
     pub fn lag_frames(&self, lag_ps: f64) -> Result<usize, TrajectoryError> {
-        let frames = (lag_ps / self.frame_ps).round();
-        let off = (frames * self.frame_ps - lag_ps).abs();
-        if !(frames >= 1.0 && off <= 1e-3 * self.frame_ps) {
-            return Err(whole(
-                "dataset",
-                format!(
-                    "a lag of {lag_ps} ps is no whole number of frames of {} ps; choose a multiple",
-                    self.frame_ps
-                ),
-            ));
-        }
-        Ok(frames as usize)
+        lag_in_frames(lag_ps, self.frame_ps)
     }
-}
-
-struct Spacing {
-    frame_ps: Option<f64>,
-    from: String,
 }
 
 fn read(
     source: &mut dyn FrameSource,
     stride: usize,
-    spacing: &mut Spacing,
+    clock: &mut Clock,
 ) -> Result<Trajectory, TrajectoryError> {
     let (name, n_atoms) = (source.name().to_owned(), source.n_atoms());
     let kept = source.n_frames().map_or(0, |n| n.div_ceil(stride));
     let mut positions_nm = Vec::with_capacity(kept.saturating_mul(n_atoms).min(1 << 28));
     let (mut cells_nm, mut any_cell) = (Vec::new(), false);
     let mut frame = Frame::default();
-    let (mut index, mut first, mut previous) = (0usize, None, None::<f64>);
+    let (mut index, mut first) = (0usize, None);
     while source.read(&mut frame)? {
         if frame.positions_nm.len() != n_atoms {
             let message = format!("{} atoms instead of {n_atoms}", frame.positions_nm.len());
@@ -206,10 +183,8 @@ fn read(
         }
         if index == 0 {
             first = frame.time_ps;
-        } else if let (Some(before), Some(now)) = (previous, frame.time_ps) {
-            spacing.check(&name, index, before, now)?;
         }
-        previous = frame.time_ps;
+        clock.see(&name, index, frame.time_ps)?;
         if index.is_multiple_of(stride) {
             positions_nm.extend_from_slice(&frame.positions_nm);
             any_cell |= frame.cell_nm.is_some();
@@ -224,45 +199,6 @@ fn read(
         cells_nm = Vec::new();
     }
     Ok(Trajectory { name, positions_nm, cells_nm, first_time_ps: first, n_atoms })
-}
-
-impl Spacing {
-    /// The first two trusted times set the spacing; every later pair must agree. Files store f32
-    /// times, whose rounding grows with the time itself.
-    fn check(
-        &mut self,
-        name: &str,
-        frame: usize,
-        before: f64,
-        now: f64,
-    ) -> Result<(), TrajectoryError> {
-        let step = now - before;
-        let Some(expected) = self.frame_ps else {
-            if !(step.is_finite() && step > 0.0) {
-                let message = format!("its time {now} ps does not follow {before} ps");
-                return Err(TrajectoryError::Frame { file: name.into(), frame, message });
-            }
-            // A few digits of an f32 difference: 0.099998 is 0.1.
-            let digits = 10f64.powi(6 - (step.log10().ceil() as i32));
-            let rounded = (step * digits).round() / digits;
-            let slack = f64::from(f32::EPSILON) * now.abs();
-            let coarse = (step * 1e3).round() / 1e3;
-            let use_coarse = coarse > 0.0 && (coarse - step).abs() <= slack.max(1e-6);
-            self.frame_ps = Some(if use_coarse { coarse } else { rounded });
-            self.from = name.to_owned();
-            return Ok(());
-        };
-        let tolerance = 1e-3 * expected + 2.0 * f64::from(f32::EPSILON) * now.abs();
-        if (step - expected).abs() <= tolerance {
-            return Ok(());
-        }
-        let message = format!(
-            "{step:.6} ps after the frame before it, but {} says {expected} ps; frames must be \
-             equally spaced in every file (join or thin them first)",
-            self.from
-        );
-        Err(TrajectoryError::Frame { file: name.into(), frame, message })
-    }
 }
 
 fn whole(file: &str, message: impl Into<String>) -> TrajectoryError {

@@ -1,0 +1,338 @@
+//! A model in passes over trajectories that never are in memory together, or are spread over
+//! machines: moments → [`Projection`] → points → [`Centers`] → states → [`Msm`].
+//!
+//! A pass looks at one trajectory at a time and keeps little of it: its moments (4 d² numbers), then
+//! its share of the points that k-means sees (a fixed, seeded subsample of the projection), then one
+//! microstate per frame. What passes keep is filed by the number of the trajectory and put together
+//! in that order, so the result does not depend on who looked at which trajectory, or when: one run
+//! and any division into parts give the same bits. With no more frames than `max_points` they are
+//! the bits of [`MsmBuilder::build`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kmeans::assign;
+use crate::moments::PairMoments;
+use crate::stream::MomentStream;
+use crate::{KMeansModel, Msm, MsmBuilder, MsmError, Real, Rows, Tica, TicaModel, Warning};
+
+/// What all parts of a build share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Settings of the model. Equilibrium-weighted TICA needs two more passes and is refused.
+    pub settings: MsmBuilder,
+    /// Trajectories of the whole data set; each has a number below this.
+    pub n_trajectories: usize,
+    /// Points that k-means sees, at most.
+    pub max_points: usize,
+    /// See [`Msm::origin`].
+    pub origin: String,
+}
+
+/// What a pass kept, by number of trajectory.
+pub type Parts<T> = BTreeMap<usize, T>;
+
+/// First pass: length and moments of one trajectory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrajectoryMoments {
+    /// Frames.
+    pub frames: usize,
+    /// Moments of its pairs; `None` if it is not longer than the lag.
+    pub moments: Option<PairMoments>,
+}
+
+/// After the first pass: what a frame's coordinates in the projection are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Projection {
+    /// The plan.
+    pub plan: Plan,
+    /// The projection.
+    pub tica: TicaModel,
+    /// Frames of every trajectory.
+    pub lengths: Vec<usize>,
+}
+
+/// After the second pass: what a frame's microstate is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Centers {
+    /// The projection.
+    pub projection: Projection,
+    /// The centres.
+    pub kmeans: KMeansModel,
+    /// Points that k-means saw.
+    pub n_points: usize,
+}
+
+/// Looks at one trajectory for the first time.
+pub struct MomentPass {
+    stream: MomentStream,
+    frames: usize,
+}
+
+/// Looks at one trajectory for the second time.
+pub struct PointPass<'a> {
+    projection: &'a Projection,
+    offset: usize,
+    stride: usize,
+    frame: usize,
+    points: Vec<f64>,
+}
+
+/// Looks at one trajectory for the third time.
+pub struct StatePass<'a> {
+    centers: &'a Centers,
+    states: Vec<i32>,
+}
+
+impl Plan {
+    /// Begins the first pass over a trajectory of `width` features.
+    pub fn moments(&self, width: usize) -> Result<MomentPass, MsmError> {
+        if self.settings.reweighted {
+            return Err(MsmError::Parameter {
+                what: "reweighted",
+                got: "true".into(),
+                expected: "false for a model built in passes".into(),
+            });
+        }
+        Ok(MomentPass { stream: MomentStream::new(self.settings.tica_lag, width)?, frames: 0 })
+    }
+
+    /// The projection, from every trajectory's moments.
+    pub fn projection(self, parts: Parts<TrajectoryMoments>) -> Result<Projection, MsmError> {
+        complete(&parts, self.n_trajectories)?;
+        let lag = self.settings.tica_lag;
+        let lengths: Vec<usize> = parts.values().map(|p| p.frames).collect();
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        self.settings.check(longest, self.n_trajectories)?;
+        let mut total: Option<PairMoments> = None;
+        let mut skipped = Vec::new();
+        for (number, part) in parts {
+            match (part.moments, &mut total) {
+                (None, _) => skipped.push(number),
+                (Some(m), None) => {
+                    let mut sum = PairMoments::new(lag, m.width())?;
+                    sum.merge(&m)?;
+                    total = Some(sum);
+                }
+                (Some(m), Some(sum)) => sum.merge(&m)?,
+            }
+        }
+        let total = total.ok_or(MsmError::TooShort {
+            lag,
+            longest,
+            n_trajectories: self.n_trajectories,
+        })?;
+        let mut tica = Tica::new(lag)
+            .scaling(self.settings.scaling)
+            .var_cutoff(self.settings.var_cutoff)
+            .fit_moments(&total)?;
+        if !skipped.is_empty() {
+            let what = "tica lag".into();
+            let skipped = Warning::SkippedTrajectories { what, lag, trajectories: skipped };
+            tica.warnings.insert(0, skipped);
+        }
+        Ok(Projection { plan: self, tica, lengths })
+    }
+}
+
+impl MomentPass {
+    /// Takes the next frames.
+    pub fn push<T: Real>(&mut self, rows: &Rows<'_, T>) -> Result<(), MsmError> {
+        self.frames += rows.n_rows();
+        self.stream.push(rows)
+    }
+
+    /// Ends the trajectory.
+    pub fn finish(mut self) -> Result<TrajectoryMoments, MsmError> {
+        Ok(TrajectoryMoments { frames: self.frames, moments: self.stream.end_trajectory()? })
+    }
+}
+
+impl Projection {
+    /// Begins the second pass over trajectory `number`.
+    pub fn points(&self, number: usize) -> PointPass<'_> {
+        let total: usize = self.lengths.iter().sum();
+        let stride = total.div_ceil(self.plan.max_points.max(1)).max(1);
+        // Another phase for every trajectory, so that no period of the data is met again and again.
+        let phase = mix(self.plan.settings.rng_seed ^ mix(number as u64));
+        let offset = (phase % stride as u64) as usize;
+        PointPass { projection: self, offset, stride, frame: 0, points: Vec::new() }
+    }
+
+    /// The centres, from every trajectory's points.
+    pub fn centers(self, parts: Parts<Vec<f64>>) -> Result<Centers, MsmError> {
+        complete(&parts, self.plan.n_trajectories)?;
+        let width = self.tica.n_kept;
+        let points =
+            parts.values().map(|p| Rows::new(p, width)).collect::<Result<Vec<_>, MsmError>>()?;
+        let kmeans = self.plan.settings.centers(self.plan.settings.n_microstates, &points)?;
+        let n_points = points.iter().map(Rows::n_rows).sum();
+        Ok(Centers { projection: self, kmeans, n_points })
+    }
+}
+
+impl PointPass<'_> {
+    /// Takes the next frames.
+    pub fn push<T: Real>(&mut self, rows: &Rows<'_, T>) -> Result<(), MsmError> {
+        let projected = self.projection.tica.transform(rows)?;
+        for row in projected.chunks_exact(self.projection.tica.n_kept) {
+            if self.frame % self.stride == self.offset {
+                self.points.extend_from_slice(row);
+            }
+            self.frame += 1;
+        }
+        Ok(())
+    }
+
+    /// Ends the trajectory.
+    pub fn finish(self) -> Vec<f64> {
+        self.points
+    }
+}
+
+impl Centers {
+    /// Begins the third pass over a trajectory.
+    pub fn states(&self) -> StatePass<'_> {
+        StatePass { centers: self, states: Vec::new() }
+    }
+
+    /// The model, from every trajectory's states.
+    pub fn model(self, parts: Parts<Vec<i32>>) -> Result<Msm, MsmError> {
+        let Self { projection: Projection { plan, tica, lengths }, kmeans, n_points } = self;
+        complete(&parts, plan.n_trajectories)?;
+        if let Some((number, part)) = parts.iter().find(|(n, p)| p.len() != lengths[**n]) {
+            return Err(MsmError::Parameter {
+                what: "frames of a trajectory",
+                got: format!("{} in trajectory {number}", part.len()),
+                expected: format!("{} as in the first pass", lengths[*number]),
+            });
+        }
+        let mut msm = plan.settings.assemble(tica, kmeans, parts.into_values().collect())?;
+        msm.origin = plan.origin;
+        msm.clustered_frames = n_points as u64;
+        Ok(msm)
+    }
+}
+
+impl StatePass<'_> {
+    /// Takes the next frames.
+    pub fn push<T: Real>(&mut self, rows: &Rows<'_, T>) -> Result<(), MsmError> {
+        let tica = &self.centers.projection.tica;
+        let projected = tica.transform(rows)?;
+        let points = Rows::new(&projected, tica.n_kept)?;
+        self.states.extend(assign(&self.centers.kmeans.centers, &points)?);
+        Ok(())
+    }
+
+    /// Ends the trajectory.
+    pub fn finish(self) -> Vec<i32> {
+        self.states
+    }
+}
+
+/// That each trajectory is there.
+fn complete<T>(parts: &Parts<T>, n: usize) -> Result<(), MsmError> {
+    let missing: Vec<_> = (0..n).filter(|i| !parts.contains_key(i)).take(10).collect();
+    let strange = parts.keys().find(|k| **k >= n);
+    if missing.is_empty() && strange.is_none() && n > 0 {
+        return Ok(());
+    }
+    let got = match strange {
+        Some(k) => format!("trajectory {k} among them"),
+        None => format!("trajectories {missing:?} missing"),
+    };
+    let expected = format!("one of each trajectory from 0 to {}", n.saturating_sub(1));
+    Err(MsmError::Parameter { what: "the set of parts", got, expected })
+}
+
+/// Spreads the bits of a number (the finaliser of SplitMix64).
+fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::ou;
+
+    fn data() -> Vec<Vec<f64>> {
+        let lengths = [900, 30, 1500, 5, 700, 2100];
+        lengths.iter().enumerate().map(|(i, n)| ou(&[0.97, 0.9, 0.5], *n, i as u64)).collect()
+    }
+
+    fn plan(max_points: usize) -> Plan {
+        let settings = MsmBuilder { n_microstates: 20, n_macrostates: 3, ..MsmBuilder::new(5) };
+        Plan { settings, n_trajectories: 6, max_points, origin: "here".into() }
+    }
+
+    /// Every pass in parts: `order` says who is looked at when, `piece` in how many frames a time.
+    fn staged(plan: &Plan, order: &[usize], piece: usize) -> Result<Msm, MsmError> {
+        let data = data();
+        let pieces = |n: usize| data[n].chunks(3 * piece).map(|p| Rows::new(p, 3).unwrap());
+        let mut moments = Parts::new();
+        for &n in order {
+            let mut pass = plan.moments(3)?;
+            pieces(n).try_for_each(|p| pass.push(&p))?;
+            moments.insert(n, pass.finish()?);
+        }
+        // What parts keep goes through files.
+        let text = serde_json::to_string(&moments).unwrap();
+        let projection = plan.clone().projection(serde_json::from_str(&text).unwrap())?;
+        let mut points = Parts::new();
+        for &n in order {
+            let mut pass = projection.points(n);
+            pieces(n).try_for_each(|p| pass.push(&p))?;
+            points.insert(n, pass.finish());
+        }
+        let text = serde_json::to_string(&projection.clone().centers(points)?).unwrap();
+        let centers: Centers = serde_json::from_str(&text).unwrap();
+        let mut states = Parts::new();
+        for &n in order {
+            let mut pass = centers.states();
+            pieces(n).try_for_each(|p| pass.push(&p))?;
+            states.insert(n, pass.finish());
+        }
+        centers.model(states)
+    }
+
+    #[test]
+    fn parts_in_any_order_give_the_bits_of_one_build() {
+        let data = data();
+        let rows: Vec<Rows<'_, f64>> = data.iter().map(|d| Rows::new(d, 3).unwrap()).collect();
+        let mut whole = plan(0).settings.build(&rows).unwrap();
+        whole.origin = "here".into();
+        let plan = plan(1_000_000);
+        let a = staged(&plan, &[0, 1, 2, 3, 4, 5], 10_000).unwrap();
+        assert_eq!(a.to_bytes().unwrap(), whole.to_bytes().unwrap());
+        let b = staged(&plan, &[5, 3, 0, 4, 2, 1], 77).unwrap();
+        assert_eq!(b.to_bytes().unwrap(), whole.to_bytes().unwrap());
+    }
+
+    #[test]
+    fn k_means_sees_a_subsample_that_does_not_depend_on_the_parts() {
+        let plan = plan(1000);
+        let a = staged(&plan, &[0, 1, 2, 3, 4, 5], 512).unwrap();
+        let b = staged(&plan, &[4, 5, 2, 0, 3, 1], 100).unwrap();
+        assert_eq!(a.to_bytes().unwrap(), b.to_bytes().unwrap());
+        assert_eq!(a.micro_trajectories.iter().map(Vec::len).sum::<usize>(), 5235);
+        let full = staged(&self::plan(1_000_000), &[0, 1, 2, 3, 4, 5], 512).unwrap();
+        assert!(a.inertia < 0.3 * full.inertia, "{} {}", a.inertia, full.inertia);
+        let (x, y) = (a.micro.timescales(1).unwrap()[0], full.micro.timescales(1).unwrap()[0]);
+        assert!((x / y - 1.0).abs() < 0.15, "{x} {y}");
+    }
+
+    #[test]
+    fn missing_and_strange_parts_are_named() {
+        let error = staged(&plan(1000), &[0, 1, 2, 4, 5], 512).unwrap_err().to_string();
+        assert!(error.contains("trajectories [3] missing"), "{error}");
+        let few = Plan { n_trajectories: 5, ..plan(1000) };
+        let error = staged(&few, &[0, 1, 2, 3, 4, 5], 512).unwrap_err().to_string();
+        assert!(error.contains("trajectory 5 among them"), "{error}");
+        let seeded =
+            Plan { settings: MsmBuilder { reweighted: true, ..plan(1).settings }, ..plan(1000) };
+        assert!(staged(&seeded, &[0], 1).unwrap_err().to_string().contains("reweighted"));
+    }
+}
