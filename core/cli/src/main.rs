@@ -41,6 +41,9 @@ enum Command {
     /// Check this machine's numbers against stored reference numbers.
     #[command(subcommand)]
     Verify(commands::verify::Command),
+    /// Seeds on a real engine: what works here, prepare, run.
+    #[command(subcommand)]
+    Engine(commands::engine::Command),
     /// What plugins were found, what was refused and why.
     #[command(subcommand)]
     Plugins(commands::plugins::Command),
@@ -75,6 +78,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Benchmark(a) => commands::benchmark::run(&host()?, &a),
         Command::Model(a) => commands::model::run(&a),
         Command::Verify(c) => commands::verify::run(&c),
+        Command::Engine(c) => commands::engine::run(&host()?, &c),
         Command::Plugins(c) => commands::plugins::run(&host()?, &c),
     }
 }

@@ -155,10 +155,22 @@ impl Peptide {
         if got != expected || conformation.torsions.len() != expected {
             return Err(GeometryError::ResidueCount { expected, got });
         }
+        self.place_heavy(reference_nm, &conformation.to_atom14(&self.types))
+    }
+
+    /// As [`Peptide::place`], with the heavy atoms where they are told to be (Å, by slot).
+    pub fn place_heavy(
+        &self,
+        reference_nm: &[[f32; 3]],
+        after: &[[Vec3<f32>; ATOM14]],
+    ) -> Result<Vec<[f32; 3]>, GeometryError> {
+        let (expected, got) = (self.len(), after.len());
+        if got != expected {
+            return Err(GeometryError::ResidueCount { expected, got });
+        }
         let before = self.atom14_angstrom(reference_nm)?;
-        let after = conformation.to_atom14(&self.types);
         let mut out = reference_nm.to_vec();
-        for (slots, atoms) in self.atom14.iter().zip(&after) {
+        for (slots, atoms) in self.atom14.iter().zip(after) {
             for (slot, position) in slots.iter().zip(atoms) {
                 if let Some(atom) = slot {
                     out[*atom] = position.map(|x| x / ANGSTROM);
@@ -166,7 +178,7 @@ impl Peptide {
             }
         }
         let frames: Vec<_> =
-            self.anchors.iter().map(|a| (a.frame(&before), a.frame(&after))).collect();
+            self.anchors.iter().map(|a| (a.frame(&before), a.frame(after))).collect();
         for Carried { atom, anchor } in &self.carried {
             let (from, to) = &frames[*anchor];
             let local = from.apply_inverse(reference_nm[*atom].map(|x| x * ANGSTROM));

@@ -2,7 +2,8 @@
 //!
 //! Data flows one way: [`systems`] (trajectories in memory) → [`markov`] (features, Markov model) →
 //! [`train`] (pairs, surrogate) → [`sample`] (jumps, seeds) → [`score`] and [`benchmark`] (against
-//! MD). [`session`] serves programs that bring their own atoms; [`demo`] runs everything once.
+//! MD). [`engines`] prepares seeds and runs them. [`session`] serves programs that bring their own
+//! atoms; [`demo`] runs everything once.
 
 use std::path::Path;
 
@@ -11,6 +12,7 @@ pub mod benchmark;
 pub mod check;
 pub mod demo;
 mod demo_report;
+pub mod engines;
 pub mod markov;
 pub mod sample;
 pub mod score;
@@ -19,9 +21,11 @@ pub mod systems;
 pub mod train;
 pub mod verify;
 
-pub use marsfm_host::Host;
+pub use marsfm_host::{EngineLimits, Host};
 pub use marsfm_msm as msm;
+pub use marsfm_preparation as preparation;
 pub use marsfm_surrogate as surrogate;
+pub use marsfm_trajectory::write_atomically;
 
 /// Reads a surrogate's model card without its weights.
 pub fn read_card(path: &Path) -> Result<surrogate::card::ModelCard, surrogate::SurrogateError> {

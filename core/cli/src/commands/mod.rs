@@ -3,6 +3,7 @@
 pub mod benchmark;
 pub mod check;
 pub mod demo;
+pub mod engine;
 pub mod model;
 pub mod msm;
 pub mod plugins;
