@@ -102,14 +102,15 @@ pub fn run(
     let validation_names = validation.iter().map(|s| s.name.clone()).collect();
     let (frames, crop, path) = (recipe.network.frames, recipe.run.crop, recipe.network.path);
     let (hide, mosaics) = (recipe.run.hide_residue_types, recipe.run.mosaics);
-    for (key, value) in [("hide_residue_types", hide), ("mosaics", mosaics)] {
+    let cut = recipe.run.mosaic_cut;
+    for (key, value) in [("hide_residue_types", hide), ("mosaics", mosaics), ("mosaic_cut", cut)] {
         if !(0.0..=1.0).contains(&value) {
             bail!("run.{key} = {value} is no probability");
         }
     }
     let set = TrainingSet::new(train, frames, crop, path)?
         .hiding_residue_types(hide)
-        .with_mosaics(mosaics);
+        .with_mosaics(mosaics, cut);
     let held_out = match validation.is_empty() {
         true => None,
         false => Some(TrainingSet::new(validation, frames, crop, path)?),

@@ -119,14 +119,22 @@ pub struct RunRecipe {
     /// have in common. Never at validation or sampling.
     #[serde(default)]
     pub hide_residue_types: f64,
-    /// Share of training samples that are mosaics: random sequences whose residues each borrow a
-    /// jump of their own kind from the MD. The fall-back for sequences unlike any seen. Never at
+    /// Share of training samples that are mosaics: random sequences whose residues borrow jumps of
+    /// their own kind from the MD. The fall-back for sequences unlike any seen. Never at
     /// validation.
     #[serde(default)]
     pub mosaics: f64,
+    /// Probability that a mosaic's stretch of neighbours from one MD pair ends after a residue: 1
+    /// makes its residues independent, less keeps what neighbours do to each other.
+    #[serde(default = "one")]
+    pub mosaic_cut: f64,
     /// Longest stretch of residues in a batch; longer chains are cropped at random.
     #[serde(default = "default_crop")]
     pub crop: usize,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 fn default_validate_every() -> u64 {

@@ -70,6 +70,7 @@ pub struct TrainingSet {
     path: Path,
     hide_residue_types: f64,
     mosaics: f64,
+    mosaic_cut: f64,
 }
 
 impl TrainingSet {
@@ -91,7 +92,15 @@ impl TrainingSet {
                 "training on {frames} frames per call is not supported; use layout t1 or t2"
             )));
         }
-        Ok(Self { systems, frames, crop, path, hide_residue_types: 0.0, mosaics: 0.0 })
+        Ok(Self {
+            systems,
+            frames,
+            crop,
+            path,
+            hide_residue_types: 0.0,
+            mosaics: 0.0,
+            mosaic_cut: 1.0,
+        })
     }
 
     /// Hides each residue's type with this probability (see the recipe).
@@ -100,9 +109,10 @@ impl TrainingSet {
         self
     }
 
-    /// Makes a sample a mosaic with this probability (see the recipe).
-    pub fn with_mosaics(mut self, probability: f64) -> Self {
-        self.mosaics = probability;
+    /// Makes a sample a mosaic with this probability, cut after a residue with that probability
+    /// (see the recipe).
+    pub fn with_mosaics(mut self, probability: f64, cut: f64) -> Self {
+        (self.mosaics, self.mosaic_cut) = (probability, cut);
         self
     }
 
@@ -168,7 +178,7 @@ impl<'a> Builder<'a> {
     }
 
     fn add_mosaic(&mut self, rng: &mut ChaCha8Rng) -> Result<(), TrainingError> {
-        let m = mosaic::draw(&self.set.systems, self.l, rng)?;
+        let m = mosaic::draw(&self.set.systems, self.l, self.set.mosaic_cut, rng)?;
         self.add(&m.types, m.start, m.target, &torsion_mask(&m.types), rng)
     }
 

@@ -52,6 +52,7 @@ fn recipe(steps: u64) -> Recipe {
             save_every_seconds: 3600,
             hide_residue_types: 0.2,
             mosaics: 0.3,
+            mosaic_cut: 0.5,
             crop: 256,
         },
     }
@@ -79,7 +80,7 @@ fn set() -> TrainingSet {
     TrainingSet::new(vec![system], 1, 256, Path::Gvp)
         .unwrap()
         .hiding_residue_types(0.2)
-        .with_mosaics(0.3)
+        .with_mosaics(0.3, 0.5)
 }
 
 #[test]
