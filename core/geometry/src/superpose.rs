@@ -86,12 +86,19 @@ impl Centred {
     /// RMSD after superposition, from singular values alone.
     pub(crate) fn rmsd(&self, other: &Self) -> f64 {
         let h = self.covariance(other);
-        let s = SVD::new(h, false, false).singular_values;
-        let smallest = if h.determinant() < 0.0 { -s.min() } else { s.min() };
-        let overlap = s.sum() - s.min() + smallest;
-        let square = (self.spread + other.spread - 2.0 * overlap) / self.points.len() as f64;
+        let h = [0, 1, 2].map(|i| [0, 1, 2].map(|j| h[(i, j)]));
+        let square = self.spread + other.spread - 2.0 * overlap(&h);
+        let square = square / self.points.len() as f64;
         square.max(0.0).sqrt()
     }
+}
+
+/// The largest tr(R H) of a rotation R: the sum of the singular values of H, the smallest taken
+/// away instead if H mirrors.
+pub(crate) fn overlap(h: &[[f64; 3]; 3]) -> f64 {
+    let h = Matrix3::from_fn(|i, j| h[i][j]);
+    let s = SVD::new(h, false, false).singular_values;
+    if h.determinant() < 0.0 { s.sum() - 2.0 * s.min() } else { s.sum() }
 }
 
 /// The rotation R that maximises tr(R H) for H = Σ p qᵀ.

@@ -11,4 +11,4 @@ pub use contacts::{contacts, n_contacts};
 pub use dihedral::{Dihedral, DihedralKind, dihedral, dihedrals};
 pub use dssp::{ChainBreaks, Dssp, HydrogenBond, Structure, class3, fraction};
 pub use gyration::{atomic_mass, radius_of_gyration, radius_of_gyration_weighted};
-pub use rmsd::{rmsd, rmsd_matrix, rmsf};
+pub use rmsd::{RmsdTo, rmsd, rmsd_matrix, rmsf};
