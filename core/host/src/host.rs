@@ -1,6 +1,7 @@
 //! The host: plugins found and loaded, and files opened through the one that fits best.
 
-use crate::engine::{self, EngineLimits, PluginEngine};
+use crate::engine::{self, PluginEngine};
+use crate::engine_watch::EngineLimits;
 use crate::error::HostError;
 use crate::featurizer::PluginFeaturizer;
 use crate::find;

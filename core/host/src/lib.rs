@@ -11,6 +11,7 @@
 
 mod engine;
 mod engine_sinks;
+mod engine_watch;
 mod error;
 mod featurizer;
 mod find;
@@ -21,7 +22,8 @@ mod source;
 mod status;
 mod trust;
 
-pub use engine::{EngineLimits, PluginEngine};
+pub use engine::PluginEngine;
+pub use engine_watch::EngineLimits;
 pub use error::HostError;
 pub use host::Host;
 pub use plugin::{Door, FormatInfo};

@@ -91,6 +91,9 @@ unsafe extern "C" {
     fn marsfm_omm_set_state_xml(s: *mut Raw, xml: *const c_char) -> c_int;
 }
 
+/// Cell vectors as rows, nm.
+pub type Cell = [[f64; 3]; 3];
+
 /// Statuses of guard.cpp.
 const NOT_LOADED: c_int = 2;
 const NO_C_API: c_int = 3;
@@ -364,7 +367,7 @@ impl Simulation {
     }
 
     /// The System's own cell vectors, nm.
-    pub fn default_cell(&self) -> Result<[[f64; 3]; 3], PluginError> {
+    pub fn default_cell(&self) -> Result<Cell, PluginError> {
         let mut cell = [[0.0; 3]; 3];
         // SAFETY: room for nine doubles.
         check(unsafe {
@@ -426,7 +429,7 @@ impl Simulation {
     pub fn set_positions(
         &mut self,
         positions_nm: &[[f64; 3]],
-        cell_nm: Option<[[f64; 3]; 3]>,
+        cell_nm: Option<Cell>,
     ) -> Result<(), PluginError> {
         self.same_count(positions_nm.len())?;
         let cell = cell_nm.as_ref().map_or(std::ptr::null(), |c| c.as_flattened().as_ptr());
@@ -468,7 +471,7 @@ impl Simulation {
     }
 
     /// Positions and cell, nm.
-    pub fn positions(&self) -> Result<(Vec<[f64; 3]>, [[f64; 3]; 3]), PluginError> {
+    pub fn positions(&self) -> Result<(Vec<[f64; 3]>, Cell), PluginError> {
         let mut xyz = vec![[f64::NAN; 3]; self.n_atoms];
         let cell = self.read(&mut xyz, None)?;
         Ok((xyz, cell))
@@ -485,7 +488,7 @@ impl Simulation {
         &self,
         xyz: &mut [[f64; 3]],
         forces: Option<&mut Vec<[f64; 3]>>,
-    ) -> Result<[[f64; 3]; 3], PluginError> {
+    ) -> Result<Cell, PluginError> {
         let mut cell = [[0.0; 3]; 3];
         let forces = forces.map_or(std::ptr::null_mut(), |f| f.as_flattened_mut().as_mut_ptr());
         let xyz = xyz.as_flattened_mut().as_mut_ptr();

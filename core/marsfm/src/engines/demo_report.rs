@@ -78,12 +78,15 @@ fn key_figures(o: &DemoOutcome) -> Vec<KeyFigure> {
     ]
 }
 
+/// Where a seed stands at one stage, if it got there.
+type PlaceOf = fn(&DemoSeed) -> Option<Place>;
+
 fn surfaces(o: &DemoOutcome, reference: &Reference) -> Result<Option<String>> {
     let md = reference.md(0..reference.model.rows.len())?;
     if md.tica.len() < 2 {
         return Ok(None);
     }
-    let stages: [(&str, fn(&DemoSeed) -> Option<Place>); 3] = [
+    let stages: [(&str, PlaceOf); 3] = [
         ("as sampled", |s| Some(s.sampled)),
         ("after preparation", |s| s.prepared),
         ("at the end of the run", |s| s.end),
