@@ -264,6 +264,7 @@ fn train_small(
             save_every_seconds: 30,
             hide_residue_types: 0.0,
             mosaics: 0.0,
+            mosaic_cut: 1.0,
             crop,
         },
     };

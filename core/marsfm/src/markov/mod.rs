@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::systems::System;
 
+pub mod auto;
+pub mod files;
+pub mod passes;
+pub mod report;
+pub mod serve;
+pub mod validation;
+
 /// Lags in ps and sizes; the three lags have three names because they answer three questions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MsmSettings {

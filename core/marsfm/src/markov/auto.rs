@@ -1,0 +1,264 @@
+//! Settings chosen from the data, each with a line that says why: features by cross-validated
+//! VAMP-2, lags where timescales level off, the number of macrostates by the largest gap between
+//! timescales. A choice that the user made is left alone.
+
+use anyhow::{Context, Result};
+use marsfm_features::{FeatureChoice, FeatureKind};
+use marsfm_host::Host;
+use marsfm_msm::vamp::vamp2_cross_validated;
+use marsfm_msm::{Msm, MsmBuilder, MsmError, Rows, Tica};
+use serde::Serialize;
+
+use super::files::{FeatureFiles, TrajectoryFiles};
+use super::passes::FilesRequest;
+
+/// Timescales that change by less than this from one lag to the next (at most 2.5 times as long)
+/// have levelled off.
+const LEVEL: f64 = 0.15;
+/// Processes whose VAMP-2 score is compared.
+const SCORED: usize = 5;
+const FOLDS: usize = 5;
+
+/// What the user has fixed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fixed {
+    /// The features.
+    pub features: bool,
+    /// The TICA lag.
+    pub tica_lag: bool,
+    /// The MSM lag.
+    pub msm_lag: bool,
+    /// The pair lag.
+    pub pair_lag: bool,
+    /// The number of macrostates.
+    pub macrostates: bool,
+}
+
+/// One choice.
+#[derive(Clone, Debug, Serialize)]
+pub struct Choice {
+    /// What was chosen.
+    pub what: &'static str,
+    /// The value.
+    pub value: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Fills in what is not fixed. Rows are held in memory for this.
+pub fn choose(
+    host: &Host,
+    request: &mut FilesRequest,
+    fixed: Fixed,
+    mut progress: impl FnMut(&str),
+) -> Result<Vec<Choice>> {
+    let mut choices = Vec::new();
+    let mut say = |what, value: String, why: String| choices.push(Choice { what, value, why });
+    if !fixed.features && request.features.plugin.is_none() {
+        progress("choosing features");
+        let (choice, why) = features(host, &request.files, request.settings.tica_lag_ps)?;
+        say("features", choice.to_string(), why);
+        request.features.choice = choice;
+    }
+    let files = FeatureFiles::open(host, &request.files, &request.features)?;
+    let data =
+        (0..files.n_trajectories()).map(|n| files.rows(n)).collect::<Result<Vec<Vec<f64>>>>()?;
+    let rows = data
+        .iter()
+        .map(|d| Rows::new(d, files.n_features()))
+        .collect::<Result<Vec<_>, MsmError>>()?;
+    let longest = rows.iter().map(Rows::n_rows).max().unwrap_or(0);
+    let frame_ps = files.frame_ps();
+    let lags = ladder(longest / 5);
+    if !fixed.tica_lag {
+        progress("choosing the TICA lag");
+        let slow = |lag: usize| -> Result<Vec<f64>> {
+            Ok(Tica::new(lag).fit(&rows)?.timescales().into_iter().take(1).collect())
+        };
+        let (lag, why) = level(&lags, frame_ps, slow)?;
+        request.settings.tica_lag_ps = lag as f64 * frame_ps;
+        say("TICA lag", format!("{} ps", request.settings.tica_lag_ps), why);
+    }
+    progress("choosing the MSM lag");
+    // One clustering serves all lags: microstates do not depend on them.
+    let first = MsmBuilder {
+        msm_lag: 1,
+        pair_lag: 1,
+        timescale_lags: Some(lags.clone()),
+        ..request.builder(&files)?
+    };
+    let msm = first.build(&rows).context("the model that lags are chosen on")?;
+    if !fixed.msm_lag {
+        let slow = |lag: usize| -> Result<Vec<f64>> {
+            let at = msm.implied_timescales.iter().find(|t| t.lag == lag);
+            Ok(at.map_or(vec![], |t| t.timescales.iter().copied().take(1).collect()))
+        };
+        let (lag, why) = level(&lags, frame_ps, slow)?;
+        request.settings.msm_lag_ps = lag as f64 * frame_ps;
+        say("MSM lag", format!("{} ps", request.settings.msm_lag_ps), why);
+    }
+    let msm_lag = files.lag_frames(request.settings.msm_lag_ps)?;
+    if !fixed.macrostates {
+        let (n, why) = gap(&msm, msm_lag, request.settings.macrostates);
+        request.settings.macrostates = n;
+        say("macrostates", n.to_string(), why);
+    }
+    if !fixed.pair_lag {
+        // A jump should be worth its cost and states should still be states: the longest lag at
+        // which a macrostate is left in fewer than half of the jumps.
+        let (mut best, mut stays) = (msm_lag, None);
+        for lag in lags.iter().copied().filter(|l| *l >= msm_lag) {
+            let at = MsmBuilder { msm_lag, pair_lag: lag, ..request.builder(&files)? };
+            let stay = at
+                .assemble(msm.tica.clone(), kmeans(&msm), msm.micro_trajectories.clone())?
+                .mean_self_transition;
+            if stay < 0.5 {
+                break;
+            }
+            (best, stays) = (lag, Some(stay));
+        }
+        request.settings.pair_lag_ps = best as f64 * frame_ps;
+        let why = match stays {
+            Some(stay) => {
+                format!("longest lag at which states are metastable (mean T_ii {stay:.2})")
+            }
+            None => "no lag leaves the states metastable: the MSM lag".into(),
+        };
+        say("pair lag", format!("{} ps", request.settings.pair_lag_ps), why);
+    }
+    Ok(choices)
+}
+
+fn kmeans(msm: &Msm) -> marsfm_msm::KMeansModel {
+    marsfm_msm::KMeansModel {
+        centers: msm.centers.clone(),
+        inertias: vec![msm.inertia],
+        converged: true,
+        warnings: vec![],
+    }
+}
+
+/// 1, 2, 5, 10, … up to `limit`.
+fn ladder(limit: usize) -> Vec<usize> {
+    let all = (0..9).flat_map(|d| [1, 2, 5].map(|f| f * 10_usize.pow(d)));
+    all.take_while(|lag| *lag <= limit.max(1)).collect()
+}
+
+/// The first lag from which the slowest timescale has levelled off.
+fn level(
+    lags: &[usize],
+    frame_ps: f64,
+    slow: impl Fn(usize) -> Result<Vec<f64>>,
+) -> Result<(usize, String)> {
+    let mut at: Vec<(usize, f64)> = Vec::new();
+    for &lag in lags {
+        // A timescale below its lag is noise: longer lags can only be worse.
+        match slow(lag)?.first() {
+            Some(t) if *t >= lag as f64 => at.push((lag, *t)),
+            _ => break,
+        }
+    }
+    let ps = |frames: f64| frames * frame_ps;
+    let found = at.windows(2).find(|w| w[1].1 < (1.0 + LEVEL) * w[0].1);
+    Ok(match (found, at.last()) {
+        (Some(w), _) => (
+            w[0].0,
+            format!(
+                "the slowest timescale has levelled off there ({:.0} ps, at the next lag {:.0} ps)",
+                ps(w[0].1),
+                ps(w[1].1)
+            ),
+        ),
+        (None, Some((lag, t))) => (
+            *lag,
+            format!(
+                "the slowest timescale grows at all lags that the data carry; the longest of them \
+                 ({:.0} ps there, a lower bound)",
+                ps(*t)
+            ),
+        ),
+        (None, None) => (lags[0], "no process is slower than any lag: the shortest".into()),
+    })
+}
+
+/// Macrostates by the largest ratio of neighbouring timescales, 2 to `most`.
+fn gap(msm: &Msm, lag: usize, most: usize) -> (usize, String) {
+    let at = msm.implied_timescales.iter().find(|t| t.lag == lag);
+    let times = at.map_or(&[][..], |t| &t.timescales);
+    let ratio = |m: usize| times[m - 2] / times[m - 1];
+    let best = (2..=most.min(times.len())).max_by(|a, b| ratio(*a).total_cmp(&ratio(*b)));
+    match best {
+        Some(m) => (
+            m,
+            format!("largest gap between timescales: {} are {:.1} times the next", m - 1, ratio(m)),
+        ),
+        None => (2, "too few timescales to look for a gap".into()),
+    }
+}
+
+fn features(host: &Host, files: &TrajectoryFiles, lag_ps: f64) -> Result<(FeatureChoice, String)> {
+    let mut scores: Vec<(FeatureChoice, f64, f64)> = Vec::new();
+    for kind in FeatureKind::ALL {
+        let choice = FeatureChoice(vec![kind]);
+        let wanted = super::files::Features { choice: choice.clone(), plugin: None };
+        // Features that this molecule does not have are no candidates.
+        let Ok(opened) = FeatureFiles::open(host, files, &wanted) else { continue };
+        let lag = opened.lag_frames(lag_ps)?;
+        let data = (0..opened.n_trajectories())
+            .map(|n| opened.rows(n))
+            .collect::<Result<Vec<Vec<f64>>>>()?;
+        let rows = data
+            .iter()
+            .map(|d| Rows::new(d, opened.n_features()))
+            .collect::<Result<Vec<_>, MsmError>>()?;
+        let total: usize = rows.iter().map(Rows::n_rows).sum();
+        let block = (total / (4 * FOLDS)).max(lag + 1);
+        match vamp2_cross_validated(&rows, lag, SCORED, FOLDS, block, 1) {
+            Ok(folds) => {
+                let mean = folds.iter().sum::<f64>() / folds.len() as f64;
+                let square = folds.iter().map(|s| (s - mean) * (s - mean)).sum::<f64>();
+                let error = (square / (folds.len() * (folds.len() - 1)) as f64).sqrt();
+                scores.push((choice, mean, error));
+            }
+            // Constant features (contacts that never break) cannot be scored.
+            Err(MsmError::NoVariance { .. }) => {}
+            Err(e) => return Err(e).with_context(|| format!("VAMP-2 score of {choice}")),
+        }
+    }
+    scores.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let (best, _, _) = scores.first().cloned().context("no features could be scored")?;
+    let table: Vec<_> =
+        scores.iter().map(|(c, mean, error)| format!("{c} {mean:.2} ± {error:.2}")).collect();
+    let why = format!(
+        "highest cross-validated VAMP-2 of {SCORED} processes at {lag_ps} ps: {}",
+        table.join(", ")
+    );
+    Ok((best, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lags_are_chosen_where_timescales_level_off() {
+        let times = |at: &'static [f64]| {
+            move |lag: usize| -> Result<Vec<f64>> {
+                let i = [1, 2, 5, 10, 20].iter().position(|l| *l == lag).unwrap();
+                Ok(vec![at[i]])
+            }
+        };
+        let lags = ladder(20);
+        assert_eq!(lags, [1, 2, 5, 10, 20]);
+        let (lag, why) = level(&lags, 0.5, times(&[10.0, 20.0, 30.0, 32.0, 33.0])).unwrap();
+        assert_eq!(lag, 5);
+        assert!(why.contains("15 ps") && why.contains("16 ps"), "{why}");
+        let (lag, why) = level(&lags, 1.0, times(&[10.0, 20.0, 30.0, 40.0, 60.0])).unwrap();
+        assert!(lag == 20 && why.contains("lower bound"), "{lag} {why}");
+        // From 5 frames on the timescale is shorter than the lag.
+        let (lag, _) = level(&lags, 1.0, times(&[2.0, 3.0, 4.0, 4.0, 4.0])).unwrap();
+        assert_eq!(lag, 2);
+        let (lag, why) = level(&lags, 1.0, times(&[0.5, 0.5, 0.5, 0.5, 0.5])).unwrap();
+        assert!(lag == 1 && why.contains("no process"), "{lag} {why}");
+    }
+}
