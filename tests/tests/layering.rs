@@ -96,6 +96,11 @@ const ROOMS: &[Room] = &[
     strict("marsfm-plugin-xtc", &["marsfm-plugin-api"], &["abi_stable", "molly"]),
     strict("marsfm-plugin-chemfiles", &["marsfm-plugin-api"], &["abi_stable", "chemfiles"]),
     strict("marsfm-plugin-openmm", &["marsfm-plugin-api"], &["abi_stable", "molly", "serde_json"]),
+    strict(
+        "marsfm-plugin-gromacs",
+        &["marsfm-plugin-api"],
+        &["abi_stable", "serde", "serde_json", "tempfile"],
+    ),
     room(
         "marsfm-bench-msm",
         &["marsfm-geometry", "marsfm-trajectory", "marsfm-features", "marsfm-msm", "marsfm-report"],

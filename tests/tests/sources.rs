@@ -15,6 +15,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "plugins/xtc/src/",
     "plugins/chemfiles/src/",
     "plugins/openmm/src/",
+    "plugins/gromacs/src/lib.rs",
     "tests/tests/",
 ];
 

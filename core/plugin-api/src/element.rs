@@ -31,6 +31,13 @@ pub fn element(field: &str, name: &str, residue: &str, left: bool) -> String {
     cased(&first.to_string())
 }
 
+/// True for the residue names of water.
+pub fn is_water(residue: &str) -> bool {
+    const WATER: &[&str] =
+        &["HOH", "WAT", "SOL", "H2O", "TIP", "TIP3", "TIP4", "TIP5", "TP3", "SPC", "OPC", "DOD"];
+    WATER.contains(&residue.to_ascii_uppercase().as_str())
+}
+
 fn cased(symbol: &str) -> String {
     let mut chars = symbol.chars();
     let first = chars.next().map(|c| c.to_ascii_uppercase());

@@ -172,12 +172,21 @@ impl Watch<'_> {
         let stopped = self.callback.is_some_and(|w| {
             w.progress.is_some_and(|tell| tell(w.user_data, done, total) != MARSFM_PLUGIN_OK)
         });
-        if stopped || self.cancelled.load(Ordering::Relaxed) {
-            let message = "stopped on request".to_owned();
-            return Err(PluginError { status: MARSFM_PLUGIN_CANCELLED, message });
-        }
-        Ok(())
+        if stopped { Err(stopped_on_request()) } else { self.check() }
     }
+
+    /// The same error if the call should stop, without a sign of life: for a plugin that waits for
+    /// an engine which gives none itself.
+    pub fn check(&self) -> Result<(), PluginError> {
+        match self.cancelled.load(Ordering::Relaxed) {
+            true => Err(stopped_on_request()),
+            false => Ok(()),
+        }
+    }
+}
+
+fn stopped_on_request() -> PluginError {
+    PluginError { status: MARSFM_PLUGIN_CANCELLED, message: "stopped on request".to_owned() }
 }
 
 /// The table of a plugin type.

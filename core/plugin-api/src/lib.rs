@@ -18,6 +18,8 @@ pub mod engine_abi;
 mod error;
 mod export;
 mod featurizer;
+mod files;
+mod random;
 mod records;
 mod trajectory;
 
@@ -26,12 +28,14 @@ pub use abi_stable;
 pub use door::{RustDoor, RustDoorRef};
 #[doc(hidden)]
 pub use door::{accepts, entry, find_service, rust_door};
-pub use element::element;
+pub use element::{element, is_water};
 pub use engine::{EnginePlugin, engine_table};
 #[doc(hidden)]
 pub use error::quiet_guarded_panics;
 pub use error::{PluginError, guard, last_error};
 pub use featurizer::{FeaturizerPlugin, featurizer_table};
+pub use files::{Partial, file_error, write_whole};
+pub use random::stream_seed;
 pub use records::{
     AtomRecord, FrameMut, FrameRef, RowsBuffer, atom_from_row, atoms_from_rows, cell_of,
     frame_from_row, frame_row, text_from_c,

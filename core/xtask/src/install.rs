@@ -21,7 +21,12 @@ use crate::stage;
 use crate::workspace::Workspace;
 
 /// The plugins that are installed: name of the built library and of the installed one.
-const PLUGINS: [&str; 2] = ["libmarsfm_plugin_xtc.so", "libmarsfm_plugin_chemfiles.so"];
+const PLUGINS: [&str; 4] = [
+    "libmarsfm_plugin_xtc.so",
+    "libmarsfm_plugin_chemfiles.so",
+    "libmarsfm_plugin_openmm.so",
+    "libmarsfm_plugin_gromacs.so",
+];
 
 const PKG_CONFIG: &str = include_str!("../install/marsfm.pc.in");
 const CMAKE_CONFIG: &str = include_str!("../install/marsfmConfig.cmake.in");
@@ -30,7 +35,14 @@ const CMAKE_VERSION: &str = include_str!("../install/marsfmConfigVersion.cmake.i
 /// Builds and installs; nothing is copied if a file to install is missing.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let prefix = prefix(arguments)?;
-    let packages = ["marsfm-cli", "marsfm-capi", "marsfm-plugin-xtc", "marsfm-plugin-chemfiles"];
+    let packages = [
+        "marsfm-cli",
+        "marsfm-capi",
+        "marsfm-plugin-xtc",
+        "marsfm-plugin-chemfiles",
+        "marsfm-plugin-openmm",
+        "marsfm-plugin-gromacs",
+    ];
     let mut build = workspace.cargo(&["build", "--release"]);
     build.args(packages.iter().flat_map(|package| ["-p", package]));
     stage::run("build", &mut build)?;

@@ -3,7 +3,9 @@
 
 mod bench;
 mod demo;
+mod engine_demo;
 mod install;
+mod python;
 mod skips;
 mod stage;
 mod test;
@@ -31,6 +33,8 @@ fn dispatch(arguments: &[String]) -> Result<()> {
     let workspace = workspace::Workspace::find()?;
     match command.as_str() {
         "demo" => demo::run(&workspace, rest),
+        "demo-openmm" => engine_demo::run(&workspace, "openmm", rest),
+        "demo-gromacs" => engine_demo::run(&workspace, "gromacs", rest),
         "test" => test::run(&workspace, rest),
         "install" => install::run(&workspace, rest),
         other => match other.strip_prefix("bench-") {

@@ -5,8 +5,8 @@
 use anyhow::{Result, bail};
 
 use crate::skips::SkipLog;
-use crate::stage;
 use crate::workspace::Workspace;
+use crate::{python, stage};
 
 /// Runs the stages; an error names those that failed.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
@@ -39,6 +39,11 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let mut closing = Closing::default();
     let mut tests = workspace.cargo(&["test", "--release", "--workspace", "--no-fail-fast"]);
     tests.args(&extra).env("MARSFM_SKIP_LOG", skips.path());
+    match python::with_openmm(workspace) {
+        // Tests and plugins ask the first python3 of the PATH where OpenMM is.
+        Ok(bin) => _ = tests.env("PATH", python::path_with(&bin)),
+        Err(error) => eprintln!("x: no OpenMM, tests that need it are skipped: {error:#}"),
+    }
     note(stage::run_watched("tests", tests, |line| closing.see(line)));
 
     closing.print();

@@ -3,11 +3,11 @@
 use crate::guard::{Dynamics, Library, Platform, Simulation};
 use crate::settings::Settings;
 use crate::template::Template;
-use crate::trajectory::{Xtc, failed, write_text};
+use crate::trajectory::Xtc;
 use crate::{describe, find};
 use marsfm_plugin_api::engine::*;
 use marsfm_plugin_api::engine_abi::MARSFM_PLUGIN_DIVERGED;
-use marsfm_plugin_api::{EnginePlugin, PluginError};
+use marsfm_plugin_api::{EnginePlugin, PluginError, file_error, stream_seed, write_whole};
 use std::ffi::CStr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -41,15 +41,6 @@ pub struct OpenMm {
     /// With restraints, for energies and minimisation; MD has contexts of its own, so that the
     /// thermostat's random numbers depend on the seed alone.
     quiet: Simulation,
-}
-
-/// A positive seed of 31 bits for one purpose.
-fn seed(rng_seed: u64, purpose: u64) -> i32 {
-    // SplitMix64 (Steele, Lea and Flood 2014).
-    let mut z = rng_seed.wrapping_add(purpose.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (((z ^ (z >> 31)) >> 33) as i32).max(1)
 }
 
 fn diverged(message: String) -> PluginError {
@@ -301,15 +292,15 @@ impl EnginePlugin for OpenMm {
         from: Positions<'_>,
         watch: &Watch<'_>,
     ) -> Result<Started, PluginError> {
-        let mut simulation = self.moving(STRONG_FRICTION, seed(rng_seed, 1))?;
+        let mut simulation = self.moving(STRONG_FRICTION, stream_seed(rng_seed, 1))?;
         simulation.set_positions(from.xyz_nm, from.cell_nm)?;
         simulation.constrain()?;
-        simulation.velocities(self.settings.temperature_kelvin, seed(rng_seed, 2))?;
+        simulation.velocities(self.settings.temperature_kelvin, stream_seed(rng_seed, 2))?;
         let steps = (STRONG_PS / self.settings.step_ps).round() as u64;
         Pace { steps: 20 }.run(&mut simulation, steps, watch, (0, steps))?;
         let (potential_kj_mol, kinetic) =
             self.finite_energy(&simulation, "after the strong friction")?;
-        write_text(&folder.join(START), &simulation.state_xml()?)?;
+        write_whole(&folder.join(START), simulation.state_xml()?.as_bytes())?;
         Ok(Started {
             md_ps: steps as f64 * self.settings.step_ps,
             potential_kj_mol,
@@ -323,11 +314,11 @@ impl EnginePlugin for OpenMm {
         watch: &Watch<'_>,
     ) -> Result<Finished, PluginError> {
         let path = request.folder.join(START);
-        let state = std::fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;
+        let state = std::fs::read_to_string(&path).map_err(|e| file_error(&path, &e))?;
         let friction = self.settings.friction_per_ps;
-        let mut simulation = self.moving(friction, seed(request.rng_seed, 3))?;
+        let mut simulation = self.moving(friction, stream_seed(request.rng_seed, 3))?;
         simulation.set_state_xml(&state)?;
-        let mut xtc = Xtc::create(request.folder.join(TRAJECTORY))?;
+        let mut xtc = Xtc::create(&request.folder.join(TRAJECTORY))?;
         let total = request.head_steps + request.steps;
         let frame_ps = request.frame_steps as f64 * self.settings.step_ps;
         let head_frames = request.head_steps / request.frame_steps;
@@ -363,22 +354,5 @@ impl EnginePlugin for OpenMm {
             end_kj_mol,
             temperature_kelvin: kelvin / counted.max(1) as f64,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seeds_are_positive_and_differ_by_purpose_and_number() {
-        let mut seen = std::collections::HashSet::new();
-        for rng_seed in [0, 1, 2, u64::MAX] {
-            for purpose in 1..4 {
-                let made = seed(rng_seed, purpose);
-                assert!(made > 0);
-                assert!(seen.insert(made), "{rng_seed} {purpose}");
-            }
-        }
     }
 }

@@ -4,16 +4,13 @@
 
 use crate::guard::Simulation;
 use marsfm_plugin_api::engine::SystemRecord;
-use marsfm_plugin_api::{AtomRecord, PluginError, element};
+use marsfm_plugin_api::{AtomRecord, PluginError, element, is_water};
 use std::path::Path;
 
 /// Longest bond of a template, nm.
 const LONGEST_BOND: f64 = 0.25;
 /// How far a mass may be from the element's, Da.
 const MASS: f64 = 0.6;
-
-/// Residue names of water.
-const WATER: &[&str] = &["HOH", "WAT", "SOL", "H2O", "TIP", "TIP3", "TIP4", "SPC", "DOD"];
 
 /// A template, read and checked.
 pub struct Template {
@@ -68,8 +65,7 @@ impl Template {
         bonds.sort_unstable();
         bonds.dedup();
         check(&atoms, &masses, &bonds, &positions_nm)?;
-        let is_water =
-            |a: &AtomRecord| WATER.contains(&a.residue_name.to_ascii_uppercase().as_str());
+        let is_water = |a: &AtomRecord| is_water(&a.residue_name);
         let restrained = (0..particles)
             .filter(|i| masses[*i] > 0.0 && atoms[*i].element != "H" && !is_water(&atoms[*i]))
             .collect();
