@@ -254,13 +254,12 @@ impl EnginePlugin for Gromacs {
         let without = |row: &[f64]| row[1] - row[0];
         let (before_kj_mol, restrained_kj_mol) =
             (without(&rows[0]), rows.last().map_or(f64::NAN, |r| without(r)));
-        let mut from = stage.last("held")?;
-        from.time_ps = 0.0;
+        let from = stage.minimised("held", &from.positions_nm)?;
         stage.grompp("free", &self.descent(steps.1), Some(&from), None)?;
         let said = stage.mdrun("free", steps.1, "")?;
         let (max_force_kj_mol_nm, max_force_atom) = stage.largest_force(&said);
         let potential_kj_mol = last(&stage.energies("free", &["Potential"])?, 0);
-        let done = stage.last("free")?;
+        let done = stage.minimised("free", &from.positions_nm)?;
         Ok(Minimised {
             positions_nm: done.positions_nm,
             cell_nm: Some(done.cell_nm),

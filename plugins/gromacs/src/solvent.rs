@@ -32,8 +32,8 @@ impl Box3 {
         std::array::from_fn(|k| (0..3).map(|row| f[row] * self.0[row][k]).sum())
     }
 
-    /// Distance to the nearest image.
-    pub fn distance(&self, a: [f64; 3], b: [f64; 3]) -> f64 {
+    /// From one point to the nearest image of another.
+    fn displacement(&self, a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
         let mut d: [f64; 3] = std::array::from_fn(|k| b[k] - a[k]);
         for row in [2, 1, 0] {
             let shift = (d[row] / self.0[row][row]).round();
@@ -41,7 +41,18 @@ impl Box3 {
                 d[k] -= shift * self.0[row][k];
             }
         }
-        d.iter().map(|x| x * x).sum::<f64>().sqrt()
+        d
+    }
+
+    /// Distance to the nearest image.
+    pub fn distance(&self, a: [f64; 3], b: [f64; 3]) -> f64 {
+        self.displacement(a, b).iter().map(|x| x * x).sum::<f64>().sqrt()
+    }
+
+    /// The image of a point that is nearest to another.
+    pub fn image_near(&self, near: [f64; 3], p: [f64; 3]) -> [f64; 3] {
+        let d = self.displacement(near, p);
+        std::array::from_fn(|k| near[k] + d[k])
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::child::Job;
 use crate::find::Program;
 use crate::mdp::Mdp;
+use crate::solvent::Box3;
 use crate::template::Template;
 use crate::trr::{self, TrrFrame};
 use crate::{gro, said};
@@ -124,6 +125,18 @@ impl Stage<'_> {
             let message = format!("positions are not finite after {name}");
             return Err(PluginError { status: MARSFM_PLUGIN_DIVERGED, message });
         }
+        Ok(frame)
+    }
+
+    /// The positions of a minimisation. mdrun puts atoms into the box, which tears molecules:
+    /// each is taken at the image nearest to where it was before.
+    pub fn minimised(&self, name: &str, before: &[[f64; 3]]) -> Result<TrrFrame, PluginError> {
+        let mut frame = self.last(name)?;
+        let cell = Box3(frame.cell_nm);
+        for (after, before) in frame.positions_nm.iter_mut().zip(before) {
+            *after = cell.image_near(*before, *after);
+        }
+        frame.time_ps = 0.0;
         Ok(frame)
     }
 
