@@ -10,11 +10,16 @@
  * fields mean the default. Later versions grow structs at their end, so programs compiled against
  * this header go on working.
  *
- * Handles come from ..._new, ..._load, ..._build, ..._jump or ..._tree and go back to ..._free,
+ * Jump, minimisation and new velocities between pieces of MD do not satisfy detailed balance: this
+ * is a way of starting MD, not of sampling an ensemble. Never read populations, free energies or
+ * rates off samples, or off MD joined across jumps. Count each run by itself without its head
+ * (marsfm_trajectory_new, discard_ps) in a Markov model, and read them off that.
+ *
+ * Handles come from ..._new, ..._load, ..._build, ..._jump or the like and go back to ..._free,
  * once; NULL is fine there. All other memory is the caller's, lent for the call and copied.
  *
- * Each function has a tag: [any thread], or [one thread per session] (another one gets
- * MARSFM_ERROR_BUSY). A handle must not be freed while a call uses it.
+ * Each function has a tag: [any thread], or [one thread per session] and [... per trajectory]
+ * (another thread gets MARSFM_ERROR_BUSY). A handle must not be freed while a call uses it.
  *
  * Made by cbindgen from core/capi/src: MARSFM_BLESS=1 cargo test --release -p marsfm-capi */
 
@@ -42,7 +47,7 @@
 /**
  * Minor version of the ABI: grows when something is added.
  */
-#define MARSFM_ABI_MINOR 1
+#define MARSFM_ABI_MINOR 2
 
 /**
  * Success.
@@ -85,6 +90,11 @@
 #define MARSFM_ERROR_STOPPED 7
 
 /**
+ * A job has not ended yet.
+ */
+#define MARSFM_ERROR_PENDING 8
+
+/**
  * A file cannot be read, or is not what it should be.
  */
 #define MARSFM_ERROR_FILE 100
@@ -113,6 +123,31 @@
  * A defect of marsfm was caught; please report the message.
  */
 #define MARSFM_ERROR_INTERNAL 900
+
+/**
+ * Log level: a call failed.
+ */
+#define MARSFM_LOG_ERROR 1
+
+/**
+ * Log level: the result is usable, with a remark.
+ */
+#define MARSFM_LOG_WARNING 2
+
+/**
+ * Log level: what is done.
+ */
+#define MARSFM_LOG_INFO 3
+
+/**
+ * States of k-means.
+ */
+#define MARSFM_MICROSTATES 1
+
+/**
+ * States of PCCA+.
+ */
+#define MARSFM_MACROSTATES 2
 
 /**
  * Element type of positions: float.
@@ -200,6 +235,61 @@
 #define MARSFM_REASON_RING_PIERCED 32
 
 /**
+ * A prepared seed that minimisation only polished: run it.
+ */
+#define MARSFM_SEED_VALID 0
+
+/**
+ * A prepared seed that minimisation mended within the limits: run it.
+ */
+#define MARSFM_SEED_REPAIRED 1
+
+/**
+ * A prepared seed that is not, or no longer, the conformation that was drawn: do not run it.
+ */
+#define MARSFM_SEED_REJECTED 2
+
+/**
+ * Remark on a prepared seed: the sample itself asked for repair.
+ */
+#define MARSFM_SEED_SAMPLE 1
+
+/**
+ * Remark: the heavy atoms moved by more than 0.05 nm (root mean square).
+ */
+#define MARSFM_SEED_MOVED 2
+
+/**
+ * Remark: its energy with the heavy atoms restrained is above the ensemble's.
+ */
+#define MARSFM_SEED_STRAINED 4
+
+/**
+ * Rejected: a centre was mirrored.
+ */
+#define MARSFM_SEED_CHIRALITY 8
+
+/**
+ * Rejected: a peptide bond changed between cis and trans.
+ */
+#define MARSFM_SEED_OMEGA 16
+
+/**
+ * Rejected: a backbone torsion moved by more than 30 degrees.
+ */
+#define MARSFM_SEED_TORSION 32
+
+/**
+ * Rejected: its energy is far above the ensemble's, or not finite.
+ */
+#define MARSFM_SEED_ENERGY 64
+
+/**
+ * Rejected: an atom still feels too large a force.
+ */
+#define MARSFM_SEED_FORCE 128
+
+/**
  * Text of a model: SHA-256 of its file, hexadecimal.
  */
 #define MARSFM_MODEL_SHA256 1
@@ -225,6 +315,11 @@
 typedef struct marsfm_batch_t marsfm_batch_t;
 
 /**
+ * A request that is worked on by a thread of the library, opaque. Use it from any thread.
+ */
+typedef struct marsfm_job_t marsfm_job_t;
+
+/**
  * A trained surrogate, opaque. Immutable: share it between threads.
  */
 typedef struct marsfm_model_t marsfm_model_t;
@@ -245,9 +340,19 @@ typedef struct marsfm_session_t marsfm_session_t;
 typedef struct marsfm_topology_t marsfm_topology_t;
 
 /**
+ * Frames of one run, opaque. One thread at a time.
+ */
+typedef struct marsfm_trajectory_t marsfm_trajectory_t;
+
+/**
  * Outcome of a call: MARSFM_OK or one of MARSFM_ERROR_...
  */
 typedef int32_t marsfm_status_t;
+
+/**
+ * Told what the library does, see marsfm_set_log. The message is UTF-8 and lives for the call.
+ */
+typedef int32_t (*marsfm_log_t)(void *user_data, int32_t level, const char *message);
 
 /**
  * One atom as the caller names it. Texts are UTF-8 and borrowed for the call.
@@ -570,6 +675,84 @@ typedef struct marsfm_xyz_out_t {
 } marsfm_xyz_out_t;
 
 /**
+ * Energies of a structure that an engine has minimised, first with the heavy atoms restrained.
+ */
+typedef struct marsfm_minimised_t {
+  /**
+   * sizeof(marsfm_minimised_t); the same in all structs of an array.
+   */
+  size_t struct_size;
+  /**
+   * Potential energy before, kJ/mol.
+   */
+  double before_kj_mol;
+  /**
+   * Potential energy (without the restraints) with the heavy atoms restrained, kJ/mol.
+   */
+  double restrained_kj_mol;
+  /**
+   * Potential energy after the free minimisation, kJ/mol.
+   */
+  double after_kj_mol;
+  /**
+   * Largest force on an atom after it, kJ/mol/nm.
+   */
+  double max_force_kj_mol_nm;
+} marsfm_minimised_t;
+
+/**
+ * What became of a sample that an engine has prepared.
+ */
+typedef struct marsfm_seed_info_t {
+  /**
+   * sizeof(marsfm_seed_info_t), set by the caller.
+   */
+  size_t struct_size;
+  /**
+   * MARSFM_SEED_VALID, MARSFM_SEED_REPAIRED or MARSFM_SEED_REJECTED.
+   */
+  int32_t status;
+  /**
+   * MARSFM_SEED_SAMPLE and the like, added up.
+   */
+  uint32_t reasons;
+  /**
+   * Root-mean-square move of the heavy atoms, nm.
+   */
+  double rms_nm;
+  /**
+   * Largest move of a phi, psi or omega torsion, degrees.
+   */
+  double max_torsion_degrees;
+} marsfm_seed_info_t;
+
+/**
+ * How far the head and the rest of a trajectory have come.
+ */
+typedef struct marsfm_trajectory_info_t {
+  /**
+   * sizeof(marsfm_trajectory_info_t), set by the caller.
+   */
+  size_t struct_size;
+  /**
+   * Frames taken, the head included.
+   */
+  uint64_t n_seen;
+  /**
+   * Frames that count.
+   */
+  uint64_t n_kept;
+  /**
+   * Atoms of a frame.
+   */
+  uint64_t n_atoms;
+  /**
+   * Time between frames, ps.
+   */
+  double frame_ps;
+} marsfm_trajectory_info_t;
+
+/**
  * How to build a Markov model. All zero (but struct_size) is the default.
  */
 typedef struct marsfm_msm_options_t {
@@ -606,6 +789,44 @@ typedef struct marsfm_msm_options_t {
    */
   uint64_t rng_seed;
 } marsfm_msm_options_t;
+
+/**
+ * How trajectories that were added to a Markov model differ from what it was built on.
+ */
+typedef struct marsfm_msm_drift_t {
+  /**
+   * sizeof(marsfm_msm_drift_t), set by the caller.
+   */
+  size_t struct_size;
+  /**
+   * Frames that the model had.
+   */
+  uint64_t frames_before;
+  /**
+   * Frames that came.
+   */
+  uint64_t frames_added;
+  /**
+   * Microstates that are connected now and were not before.
+   */
+  uint64_t newly_connected;
+  /**
+   * Mean squared distance to the nearest centre, new frames over old ones: near 1 they fit.
+   */
+  double distance_ratio;
+  /**
+   * Jensen-Shannon distance between the microstates of old and new frames, 0 to 0.83.
+   */
+  double population_distance;
+  /**
+   * 1 if the model should be built anew: the new frames are where no centre is.
+   */
+  int32_t centres_outgrown;
+  /**
+   * 0.
+   */
+  int32_t reserved;
+} marsfm_msm_drift_t;
 
 /**
  * What a Markov model holds.
@@ -650,6 +871,19 @@ extern "C" {
 #endif // __cplusplus
 
 /**
+ * Copies what is known of plugins, as a JSON array of objects: those in use with path, name,
+ * version, sha256, services and formats, and those refused with path and reason (refused). They
+ * are looked for in the folders of MARSFM_PLUGIN_PATH (absolute paths, colons between), then in
+ * lib/marsfm/plugins beside the library. For buffer, capacity and needed see
+ * marsfm_last_error_message.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_SIZE. [any thread]
+ *
+ * Example: marsfm_plugin_list(json, sizeof json, NULL);
+ */
+MARSFM_MUST_USE marsfm_status_t marsfm_plugin_list(char *buffer, size_t capacity, size_t *needed);
+
+/**
  * The ABI version of the library that is running: major * 65536 + minor. [any thread]
  *
  * Example: printf("ABI %u\n", (unsigned)(marsfm_abi_version() >> 16));
@@ -673,6 +907,23 @@ const char *marsfm_version(void);
  * Example: if (marsfm_check_abi(MARSFM_ABI_MAJOR, MARSFM_ABI_MINOR)) return 1;
  */
 MARSFM_MUST_USE marsfm_status_t marsfm_check_abi(uint32_t major, uint32_t minor);
+
+/**
+ * Sets the function that is told what the library does, for the whole process; without one it
+ * says nothing. When the call returns, the function before is not running and will not be called
+ * again, so its user_data may be released.
+ *
+ * - log: NULL for none. It may be called from any thread, also several at once; it must not call
+ *   into marsfm, and anything but 0 that it returns takes it out.
+ * - user_data: handed to log.
+ * - level: one of MARSFM_LOG_...; messages of this level and of lower numbers are told.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, or MARSFM_ERROR_BUSY from within a log function.
+ * [any thread]
+ *
+ * Example: marsfm_set_log(print_message, stderr, MARSFM_LOG_WARNING);
+ */
+MARSFM_MUST_USE marsfm_status_t marsfm_set_log(marsfm_log_t log, void *user_data, int32_t level);
 
 /**
  * Copies the message of this thread's last failed call: function, what, where, expected and got.
@@ -900,6 +1151,93 @@ marsfm_status_t marsfm_session_tree(struct marsfm_session_t *session,
                                     struct marsfm_batch_t **batch);
 
 /**
+ * Begins to draw n jumps, as marsfm_session_jump does, on a thread of the library, and returns at
+ * once: MD goes on meanwhile. Positions and cell are copied. The samples are the same as those of
+ * marsfm_session_jump. The session may be used and freed before the job has ended.
+ *
+ * - xyz, box_nm, n, rng_seed: as in marsfm_session_jump.
+ * - job: takes the new job; free it with marsfm_job_free.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_COUNT or MARSFM_ERROR_BUSY; what is
+ * wrong with the positions is told by marsfm_job_poll. [one thread per session]
+ *
+ * Example: marsfm_session_submit(session, &xyz, NULL, 64, 42, &job);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_session_submit(struct marsfm_session_t *session,
+                                      const struct marsfm_xyz_in_t *xyz,
+                                      const double *box_nm,
+                                      size_t n,
+                                      uint64_t rng_seed,
+                                      struct marsfm_job_t **job);
+
+/**
+ * Begins to grow a tree, as marsfm_session_tree does, on a thread of the library.
+ *
+ * - options: progress must be NULL; ask marsfm_job_progress instead.
+ * - xyz, box_nm, rng_seed, job: as in marsfm_session_submit.
+ *
+ * Returns what marsfm_session_submit returns. [one thread per session]
+ *
+ * Example: marsfm_session_submit_tree(session, &xyz, NULL, &options, 42, &job);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_session_submit_tree(struct marsfm_session_t *session,
+                                           const struct marsfm_xyz_in_t *xyz,
+                                           const double *box_nm,
+                                           const struct marsfm_tree_options_t *options,
+                                           uint64_t rng_seed,
+                                           struct marsfm_job_t **job);
+
+/**
+ * Asks for the result of a job. It is handed out once.
+ *
+ * - timeout_ms: how long to wait for it; 0 only looks, UINT32_MAX waits until the job has ended.
+ * - batch: takes the new batch; free it with marsfm_batch_free.
+ *
+ * Returns MARSFM_OK; MARSFM_ERROR_PENDING: not ready yet; MARSFM_ERROR_STOPPED: cancelled;
+ * MARSFM_ERROR_ARGUMENT, also if the result was taken before; or what marsfm_session_jump returns.
+ * [any thread]
+ *
+ * Example: if (marsfm_job_poll(job, 0, &batch) == MARSFM_ERROR_PENDING) run_more_md();
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_job_poll(const struct marsfm_job_t *job,
+                                uint32_t timeout_ms,
+                                struct marsfm_batch_t **batch);
+
+/**
+ * Tells how far a job is: draws done, and the most that will be done.
+ *
+ * - done, budget: take the numbers; either may be NULL.
+ *
+ * Returns MARSFM_OK or MARSFM_ERROR_ARGUMENT. [any thread]
+ *
+ * Example: marsfm_job_progress(job, &done, &budget);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_job_progress(const struct marsfm_job_t *job,
+                                    uint64_t *done,
+                                    uint64_t *budget);
+
+/**
+ * Asks a job to end; it does after the draws that it is at (a few at a time), and is then
+ * MARSFM_ERROR_STOPPED, unless it had ended before. [any thread]
+ *
+ * Returns MARSFM_OK or MARSFM_ERROR_ARGUMENT.
+ *
+ * Example: marsfm_job_cancel(job);
+ */
+MARSFM_MUST_USE marsfm_status_t marsfm_job_cancel(const struct marsfm_job_t *job);
+
+/**
+ * Cancels a job, waits for its thread and frees it; NULL is fine. [not while it is in use]
+ *
+ * Example: marsfm_job_free(job);
+ */
+void marsfm_job_free(struct marsfm_job_t *job);
+
+/**
  * Frees a batch; NULL is fine. [any thread]
  *
  * Example: marsfm_batch_free(batch);
@@ -953,6 +1291,26 @@ marsfm_status_t marsfm_batch_positions(const struct marsfm_batch_t *batch,
                                        const struct marsfm_xyz_out_t *xyz);
 
 /**
+ * Writes samples to a file, one frame each: seeds with the caller's own atom and residue names in
+ * the caller's order, and the cell of the start. The file appears when it is complete.
+ *
+ * - samples: n_samples numbers of samples, none of them rejected; NULL (and 0) for all that are
+ *   not rejected.
+ * - path: the file, UTF-8; its extension says the format: PDB and XTC, and with the chemfiles
+ *   plugin GRO, TRR and others.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, or MARSFM_ERROR_FILE (cannot be written, or no plugin
+ * writes such files). [any thread]
+ *
+ * Example: marsfm_batch_write(batch, NULL, 0, "seeds.gro");
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_batch_write(const struct marsfm_batch_t *batch,
+                                   const size_t *samples,
+                                   size_t n_samples,
+                                   const char *path);
+
+/**
  * Copies what is known of how the request differs from the data that the model was trained on
  * (temperature, force field, solvent, termini, chain length, residue types), one line for each
  * difference; empty if there is none. For buffer, capacity and needed see
@@ -969,8 +1327,108 @@ marsfm_status_t marsfm_batch_domain_message(const struct marsfm_batch_t *batch,
                                             size_t *needed);
 
 /**
+ * Judges sample i after the caller's engine has minimised it, first with the heavy atoms
+ * restrained, then freely: whether it is still the conformation that was drawn, and whether its
+ * energy is like that of MD. Reasons in words go to the log (MARSFM_LOG_INFO).
+ *
+ * - xyz: positions after minimisation, nm, whole, in the order of the topology.
+ * - energies: of this sample.
+ * - ensemble: n_ensemble structures from before the jump, minimised in the same way; NULL (and 0)
+ *   judges forces but not energies. A single one, the start, is better than none.
+ * - seed: takes the verdict.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_COUNT or MARSFM_ERROR_NOT_FINITE.
+ * [any thread]
+ *
+ * Example: marsfm_batch_judge(batch, i, &xyz, &energies, &start, 1, &seed);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_batch_judge(const struct marsfm_batch_t *batch,
+                                   size_t i,
+                                   const struct marsfm_xyz_in_t *xyz,
+                                   const struct marsfm_minimised_t *energies,
+                                   const struct marsfm_minimised_t *ensemble,
+                                   size_t n_ensemble,
+                                   struct marsfm_seed_info_t *seed);
+
+/**
+ * Makes an empty trajectory for the frames of one uninterrupted run. Begin a new one after every
+ * jump: no transition may be counted across it, and the head of a run is not in equilibrium.
+ *
+ * - name: for messages, and kept in the model; NULL for none.
+ * - frame_ps: time between frames, ps.
+ * - discard_ps: frames within this time of the first one are taken and not counted; 0 keeps all.
+ * - trajectory: takes the new trajectory; free it with marsfm_trajectory_free.
+ *
+ * Returns MARSFM_OK or MARSFM_ERROR_ARGUMENT. [any thread]
+ *
+ * Example: marsfm_trajectory_new(topology, "run 7", 1.0, 10.0, &trajectory);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_trajectory_new(const struct marsfm_topology_t *topology,
+                                      const char *name,
+                                      double frame_ps,
+                                      double discard_ps,
+                                      struct marsfm_trajectory_t **trajectory);
+
+/**
+ * Reads a trajectory file (XTC and what else the installed plugins read) whose atoms are those of
+ * the topology, in its order.
+ *
+ * - path: the file, UTF-8.
+ * - frame_ps: time between frames, ps, for files that cannot tell; 0 to go by the file.
+ * - discard_ps, trajectory: as in marsfm_trajectory_new.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_FILE (names file and frame).
+ * [any thread]
+ *
+ * Example: marsfm_trajectory_read(topology, "run7.xtc", 0.0, 10.0, &trajectory);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_trajectory_read(const struct marsfm_topology_t *topology,
+                                       const char *path,
+                                       double frame_ps,
+                                       double discard_ps,
+                                       struct marsfm_trajectory_t **trajectory);
+
+/**
+ * Takes the next frame, which is copied.
+ *
+ * - xyz: positions of all atoms, nm, in the order of the topology.
+ * - box_nm: as in marsfm_session_jump.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_COUNT, MARSFM_ERROR_NOT_FINITE or
+ * MARSFM_ERROR_BUSY; a frame that is refused is not counted. [one thread per trajectory]
+ *
+ * Example: marsfm_trajectory_append(trajectory, &xyz, NULL);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_trajectory_append(struct marsfm_trajectory_t *trajectory,
+                                         const struct marsfm_xyz_in_t *xyz,
+                                         const double *box_nm);
+
+/**
+ * Tells how many frames a trajectory has taken and keeps.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_BUSY. [one thread per trajectory]
+ *
+ * Example: info.struct_size = sizeof info; marsfm_trajectory_info(trajectory, &info);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_trajectory_info(const struct marsfm_trajectory_t *trajectory,
+                                       struct marsfm_trajectory_info_t *info);
+
+/**
+ * Frees a trajectory; NULL is fine. [not while it is in use]
+ *
+ * Example: marsfm_trajectory_free(trajectory);
+ */
+void marsfm_trajectory_free(struct marsfm_trajectory_t *trajectory);
+
+/**
  * Builds a Markov model of one molecule: torsions, TICA, k-means microstates, PCCA+ macrostates.
  * Long: seconds to minutes. Trajectories stay apart, no transition is counted between two files.
+ * Frames are later assigned in the order of the topology file.
  *
  * - topology_path: structure file that belongs to the trajectories (PDB, mmCIF ...), UTF-8.
  * - trajectory_paths: n_trajectories files (XTC ...), UTF-8; what can be read depends on the plugins.
@@ -990,6 +1448,78 @@ marsfm_status_t marsfm_msm_build(const char *topology_path,
                                  struct marsfm_msm_t **msm);
 
 /**
+ * Builds a Markov model of trajectories in memory, as marsfm_msm_build does of files. Frames are
+ * later assigned in the order of the first trajectory's topology.
+ *
+ * - trajectories: n_trajectories of them, of one molecule; they stay the caller's.
+ * - options: frame_ps must be 0: the trajectories know it.
+ * - msm: takes the new model; free it with marsfm_msm_free.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_BUSY or MARSFM_ERROR_MSM. [any thread]
+ *
+ * Example: marsfm_msm_build_from_trajectories(runs, 4, NULL, &msm);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_msm_build_from_trajectories(const struct marsfm_trajectory_t *const *trajectories,
+                                                   size_t n_trajectories,
+                                                   const struct marsfm_msm_options_t *options,
+                                                   struct marsfm_msm_t **msm);
+
+/**
+ * Makes a model of an older one and new trajectories: projection and microstate centres stay,
+ * counts grow, everything that follows from them is estimated anew. The older model stays.
+ *
+ * - trajectories: n_trajectories runs of the model's molecule; names and numbers of its residues
+ *   must be the model's, the order of atoms need not.
+ * - drift: takes how the new frames differ from the old ones; may be NULL.
+ * - updated: takes the new model; free it with marsfm_msm_free.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_BUSY or MARSFM_ERROR_MSM (no frame left
+ * after the head, another molecule, another time between frames). [any thread]
+ *
+ * Example: marsfm_msm_update(msm, runs, 4, &drift, &updated);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_msm_update(const struct marsfm_msm_t *msm,
+                                  const struct marsfm_trajectory_t *const *trajectories,
+                                  size_t n_trajectories,
+                                  struct marsfm_msm_drift_t *drift,
+                                  struct marsfm_msm_t **updated);
+
+/**
+ * Writes a model to a file, which appears when it is complete. The marsfm program reads it too.
+ *
+ * - path: the file (.safetensors), UTF-8.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_FILE. [any thread]
+ *
+ * Example: marsfm_msm_save(msm, "peptide.msm.safetensors");
+ */
+MARSFM_MUST_USE marsfm_status_t marsfm_msm_save(const struct marsfm_msm_t *msm, const char *path);
+
+/**
+ * Reads a model that marsfm wrote and binds it to the caller's atoms: frames are then assigned in
+ * the order of this topology, whatever order the model was built in. Names and numbers of the
+ * residues must be the model's.
+ *
+ * - path: the file, UTF-8.
+ * - xyz: positions of some frame, nm, in the order of the topology: they tell what is bonded.
+ * - box_nm: as in marsfm_session_jump.
+ * - msm: takes the new model; free it with marsfm_msm_free.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_COUNT, MARSFM_ERROR_NOT_FINITE,
+ * MARSFM_ERROR_FILE or MARSFM_ERROR_MSM (of another molecule). [any thread]
+ *
+ * Example: marsfm_msm_load("peptide.msm.safetensors", topology, &xyz, NULL, &msm);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_msm_load(const char *path,
+                                const struct marsfm_topology_t *topology,
+                                const struct marsfm_xyz_in_t *xyz,
+                                const double *box_nm,
+                                struct marsfm_msm_t **msm);
+
+/**
  * Frees a Markov model; NULL is fine. [any thread]
  *
  * Example: marsfm_msm_free(msm);
@@ -1006,6 +1536,26 @@ void marsfm_msm_free(struct marsfm_msm_t *msm);
 MARSFM_MUST_USE
 marsfm_status_t marsfm_msm_info(const struct marsfm_msm_t *msm,
                                 struct marsfm_msm_info_t *info);
+
+/**
+ * Tells the states of a frame.
+ *
+ * - xyz: positions of all atoms, nm, in the order that the model is bound to: see how it was made.
+ * - box_nm: as in marsfm_session_jump.
+ * - microstate, macrostate: take the states, from 0; -1 if the frame belongs to none. Either may
+ *   be NULL.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_COUNT, MARSFM_ERROR_NOT_FINITE or
+ * MARSFM_ERROR_MSM. [any thread]
+ *
+ * Example: marsfm_msm_assign(msm, &xyz, NULL, NULL, &macrostate);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_msm_assign(const struct marsfm_msm_t *msm,
+                                  const struct marsfm_xyz_in_t *xyz,
+                                  const double *box_nm,
+                                  int32_t *microstate,
+                                  int32_t *macrostate);
 
 /**
  * Copies the transition matrix between macrostates at the pair lag: n x n probabilities, rows
@@ -1067,24 +1617,21 @@ marsfm_status_t marsfm_msm_warnings(const struct marsfm_msm_t *msm,
                                     size_t *needed);
 
 /**
- * Tells the states of a frame.
+ * Copies the number of frames of each state: where MD has been, and where it has not.
  *
- * - xyz: positions of all atoms, nm, in the order of the model's topology file.
- * - box_nm: as in marsfm_session_jump.
- * - microstate, macrostate: take the states, from 0; -1 if the frame belongs to none. Either may
- *   be NULL.
+ * - level: MARSFM_MICROSTATES or MARSFM_MACROSTATES.
+ * - buffer, capacity, needed: as in marsfm_msm_transition_matrix.
  *
- * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_COUNT, MARSFM_ERROR_NOT_FINITE or
- * MARSFM_ERROR_MSM. [any thread]
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_SIZE. [any thread]
  *
- * Example: marsfm_msm_assign(msm, &xyz, NULL, NULL, &macrostate);
+ * Example: marsfm_msm_populations(msm, MARSFM_MICROSTATES, frames, n_microstates, NULL);
  */
 MARSFM_MUST_USE
-marsfm_status_t marsfm_msm_assign(const struct marsfm_msm_t *msm,
-                                  const struct marsfm_xyz_in_t *xyz,
-                                  const double *box_nm,
-                                  int32_t *microstate,
-                                  int32_t *macrostate);
+marsfm_status_t marsfm_msm_populations(const struct marsfm_msm_t *msm,
+                                       int32_t level,
+                                       double *buffer,
+                                       size_t capacity,
+                                       size_t *needed);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -29,7 +29,7 @@ macro_rules! records {
     )*};
 }
 
-// The last column never changes: struct sizes of ABI 0.1.
+// The last column never changes: struct sizes of the ABI that first had them.
 records! {
     Atom "marsfm_atom_t" 56,
     TopologyInfo "marsfm_topology_info_t" 24,
@@ -43,6 +43,10 @@ records! {
     SampleInfo "marsfm_sample_info_t" 72,
     MsmOptions "marsfm_msm_options_t" 64,
     MsmInfo "marsfm_msm_info_t" 64,
+    TrajectoryInfo "marsfm_trajectory_info_t" 40,
+    MsmDrift "marsfm_msm_drift_t" 56,
+    Minimised "marsfm_minimised_t" 40,
+    SeedInfo "marsfm_seed_info_t" 32,
 }
 
 /// No struct of this header comes near this size: struct_size was not set.

@@ -2,10 +2,12 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_char;
+use std::path::Path;
 
 use marsfm_core::session::{Batch as CoreBatch, Quality, Reason};
 
 use crate::arguments::*;
+use crate::library::host;
 use crate::positions;
 use crate::status::{Checked, Failure, guard};
 use crate::types::*;
@@ -28,7 +30,7 @@ fn mask(reasons: &[Reason]) -> u32 {
     reasons.iter().fold(0, |mask, reason| mask | bit(reason))
 }
 
-fn index(batch: &CoreBatch, i: usize) -> Checked<usize> {
+pub(crate) fn index(batch: &CoreBatch, i: usize) -> Checked<usize> {
     let n = batch.samples().len();
     if i < n {
         return Ok(i);
@@ -146,6 +148,44 @@ pub unsafe extern "C" fn marsfm_batch_positions(
             positions::write(place, &positions_nm);
         }
         Ok(())
+    })
+}
+
+/// Writes samples to a file, one frame each: seeds with the caller's own atom and residue names in
+/// the caller's order, and the cell of the start. The file appears when it is complete.
+///
+/// - samples: n_samples numbers of samples, none of them rejected; NULL (and 0) for all that are
+///   not rejected.
+/// - path: the file, UTF-8; its extension says the format: PDB and XTC, and with the chemfiles
+///   plugin GRO, TRR and others.
+///
+/// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, or MARSFM_ERROR_FILE (cannot be written, or no plugin
+/// writes such files). [any thread]
+///
+/// Example: marsfm_batch_write(batch, NULL, 0, "seeds.gro");
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn marsfm_batch_write(
+    batch: *const Batch,
+    samples: *const usize,
+    n_samples: usize,
+    path: *const c_char,
+) -> Status {
+    guard("marsfm_batch_write", || {
+        if samples.is_null() && n_samples > 0 {
+            return Err(Failure::argument("samples is NULL, n_samples is not 0"));
+        }
+        // SAFETY: as the C contract: n_samples numbers.
+        let (batch, path, chosen) = unsafe {
+            let batch = &handle(batch, "batch")?.0;
+            let one = |i: usize| index(batch, samples.add(i).read_unaligned());
+            let chosen = (0..n_samples).map(one).collect::<Checked<Vec<_>>>()?;
+            (batch, text(path, "path")?, chosen)
+        };
+        let usable = |i: &usize| batch.quality(*i) != Some(Quality::Rejected);
+        let all = || (0..batch.samples().len()).filter(usable).collect();
+        let chosen = if samples.is_null() { all() } else { chosen };
+        Ok(batch.write(&host(), Path::new(path), &chosen)?)
     })
 }
 

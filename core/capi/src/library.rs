@@ -1,12 +1,51 @@
-//! Versions, and where this library is.
+//! Versions, plugins, and where this library is.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use marsfm_core::Host;
+
+use crate::arguments::write_text;
+use crate::log::tell;
 use crate::status::{Failure, guard};
 use crate::types::*;
+
+/// The plugins of the default places; refusals go to the log.
+pub(crate) fn host() -> Host {
+    let host = Host::with_default_paths();
+    for plugin in host.report() {
+        if let Some(why) = plugin.refused {
+            tell(MARSFM_LOG_WARNING, &format!("plugin {}: {why}", plugin.path));
+        }
+    }
+    host
+}
+
+/// Copies what is known of plugins, as a JSON array of objects: those in use with path, name,
+/// version, sha256, services and formats, and those refused with path and reason (refused). They
+/// are looked for in the folders of MARSFM_PLUGIN_PATH (absolute paths, colons between), then in
+/// lib/marsfm/plugins beside the library. For buffer, capacity and needed see
+/// marsfm_last_error_message.
+///
+/// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_SIZE. [any thread]
+///
+/// Example: marsfm_plugin_list(json, sizeof json, NULL);
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn marsfm_plugin_list(
+    buffer: *mut c_char,
+    capacity: usize,
+    needed: *mut usize,
+) -> Status {
+    guard("marsfm_plugin_list", || {
+        let report = serde_json::to_string(&host().report())
+            .map_err(|e| Failure::new(MARSFM_ERROR_INTERNAL, e.to_string()))?;
+        // SAFETY: as the C contract.
+        unsafe { write_text(&report, buffer, capacity, needed) }
+    })
+}
 
 /// The ABI version of the library that is running: major * 65536 + minor. [any thread]
 ///

@@ -9,6 +9,7 @@ use marsfm_core::session::{Surrogate, default_model};
 
 use crate::arguments::*;
 use crate::library::own_file;
+use crate::log::tell;
 use crate::status::{Failure, guard};
 use crate::types::*;
 
@@ -73,6 +74,8 @@ pub unsafe extern "C" fn marsfm_model_load(
         };
         let surrogate =
             Surrogate::load(&path).map_err(|e| Failure::new(MARSFM_ERROR_MODEL, e.to_string()))?;
+        let sha256 = surrogate.sha256();
+        tell(MARSFM_LOG_INFO, &format!("model {} (sha256 {sha256})", path.display()));
         // SAFETY: checked above.
         unsafe { give(model, Model(Arc::new(surrogate))) };
         Ok(())

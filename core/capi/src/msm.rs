@@ -1,28 +1,36 @@
-//! Markov models of MD trajectories.
+//! Markov models of MD: built from files or from trajectories in memory, saved, loaded, updated,
+//! asked for states. What they say is in `msm_numbers`.
 #![allow(unsafe_code)]
 
 use std::ffi::c_char;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use marsfm_core::Host;
-use marsfm_core::assign::assign;
-use marsfm_core::markov::{self, MsmSettings, SystemMsm};
-use marsfm_core::systems::{System, SystemFiles};
+use marsfm_core::markov::MsmSettings;
+use marsfm_core::markov::files::TrajectoryFiles;
+use marsfm_core::session::{Recording, Start, StateModel, Update};
 
 use crate::arguments::*;
+use crate::library::host;
+use crate::log::tell;
 use crate::positions;
 use crate::status::{Checked, Failure, guard};
+use crate::topology::Topology;
+use crate::trajectory::Trajectory;
 use crate::types::*;
 
 /// A Markov model, opaque. Immutable: share it between threads.
-pub struct Msm {
-    model: SystemMsm,
-    n_atoms: usize,
-    frame_ps: f64,
+pub struct Msm(pub(crate) StateModel);
+
+fn finished(model: StateModel) -> Msm {
+    for warning in &model.msm().warnings {
+        tell(MARSFM_LOG_WARNING, &format!("Markov model: {warning}"));
+    }
+    Msm(model)
 }
 
 /// Builds a Markov model of one molecule: torsions, TICA, k-means microstates, PCCA+ macrostates.
 /// Long: seconds to minutes. Trajectories stay apart, no transition is counted between two files.
+/// Frames are later assigned in the order of the topology file.
 ///
 /// - topology_path: structure file that belongs to the trajectories (PDB, mmCIF ...), UTF-8.
 /// - trajectory_paths: n_trajectories files (XTC ...), UTF-8; what can be read depends on the plugins.
@@ -60,16 +68,251 @@ pub unsafe extern "C" fn marsfm_msm_build(
             )
         };
         let (settings, frame_ps) = settings(&options)?;
-        let name = PathBuf::from(topology);
-        let name = name.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let files = SystemFiles { name, topology: topology.into(), trajectories, frame_ps };
-        let system = System::load(&Host::with_default_paths(), &files)
-            .map_err(|e| Failure::new(MARSFM_ERROR_FILE, format!("{e:#}")))?;
-        let model = markov::build(&system, &settings)
-            .map_err(|e| Failure::new(MARSFM_ERROR_MSM, format!("{e:#}")))?;
-        let (n_atoms, frame_ps) = (system.topology.len(), system.data.frame_ps());
+        let files = TrajectoryFiles { topology: topology.into(), trajectories, frame_ps };
+        let model = StateModel::from_files(&host(), files, &settings)?;
         // SAFETY: checked above.
-        unsafe { give(msm, Msm { model, n_atoms, frame_ps }) };
+        unsafe { give(msm, finished(model)) };
+        Ok(())
+    })
+}
+
+/// Builds a Markov model of trajectories in memory, as marsfm_msm_build does of files. Frames are
+/// later assigned in the order of the first trajectory's topology.
+///
+/// - trajectories: n_trajectories of them, of one molecule; they stay the caller's.
+/// - options: frame_ps must be 0: the trajectories know it.
+/// - msm: takes the new model; free it with marsfm_msm_free.
+///
+/// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_BUSY or MARSFM_ERROR_MSM. [any thread]
+///
+/// Example: marsfm_msm_build_from_trajectories(runs, 4, NULL, &msm);
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn marsfm_msm_build_from_trajectories(
+    trajectories: *const *const Trajectory,
+    n_trajectories: usize,
+    options: *const MsmOptions,
+    msm: *mut *mut Msm,
+) -> Status {
+    guard("marsfm_msm_build_from_trajectories", || {
+        output(msm, "msm")?;
+        // SAFETY: as the C contract.
+        let options = unsafe { read_options(options, "options")? };
+        let (settings, frame_ps) = settings(&options)?;
+        if frame_ps.is_some() {
+            return Err(Failure::argument("options.frame_ps must be 0: the trajectories know it"));
+        }
+        // SAFETY: as the C contract.
+        let model = unsafe {
+            with_recordings(trajectories, n_trajectories, |recordings| {
+                Ok(StateModel::from_recordings(recordings, &settings)?)
+            })?
+        };
+        // SAFETY: checked above.
+        unsafe { give(msm, finished(model)) };
+        Ok(())
+    })
+}
+
+/// Makes a model of an older one and new trajectories: projection and microstate centres stay,
+/// counts grow, everything that follows from them is estimated anew. The older model stays.
+///
+/// - trajectories: n_trajectories runs of the model's molecule; names and numbers of its residues
+///   must be the model's, the order of atoms need not.
+/// - drift: takes how the new frames differ from the old ones; may be NULL.
+/// - updated: takes the new model; free it with marsfm_msm_free.
+///
+/// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_BUSY or MARSFM_ERROR_MSM (no frame left
+/// after the head, another molecule, another time between frames). [any thread]
+///
+/// Example: marsfm_msm_update(msm, runs, 4, &drift, &updated);
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn marsfm_msm_update(
+    msm: *const Msm,
+    trajectories: *const *const Trajectory,
+    n_trajectories: usize,
+    drift: *mut MsmDrift,
+    updated: *mut *mut Msm,
+) -> Status {
+    guard("marsfm_msm_update", || {
+        output(updated, "updated")?;
+        // SAFETY: as the C contract.
+        let update =
+            unsafe {
+                let msm = &handle(msm, "msm")?.0;
+                with_recordings(trajectories, n_trajectories, |recordings| {
+                    Ok(msm.updated(recordings)?)
+                })?
+            };
+        let Update { model, drift: d } = update;
+        if !drift.is_null() {
+            let value = MsmDrift {
+                struct_size: 0,
+                frames_before: d.frames_before as u64,
+                frames_added: d.frames_added as u64,
+                newly_connected: d.newly_connected as u64,
+                distance_ratio: d.distance_ratio,
+                population_distance: d.population_distance,
+                centres_outgrown: d.centres_are_outgrown().into(),
+                reserved: 0,
+            };
+            // SAFETY: not null.
+            unsafe { write_record(drift, &value, "drift")? };
+        }
+        // SAFETY: checked above.
+        unsafe { give(updated, finished(model)) };
+        Ok(())
+    })
+}
+
+/// Locks the trajectories for as long as `work` needs them.
+unsafe fn with_recordings<T>(
+    trajectories: *const *const Trajectory,
+    n: usize,
+    work: impl FnOnce(&[&Recording]) -> Checked<T>,
+) -> Checked<T> {
+    if trajectories.is_null() || n == 0 {
+        return Err(Failure::argument("trajectories is NULL or n_trajectories is 0"));
+    }
+    let mut locks = Vec::new();
+    for i in 0..n {
+        // SAFETY: as the C contract: n pointers to trajectories.
+        let one = unsafe {
+            let at = trajectories.add(i).read_unaligned();
+            handle(at, &format!("trajectories[{i}]"))?
+        };
+        locks.push(one.lock()?);
+    }
+    let recordings: Vec<&Recording> = locks.iter().map(|lock| &**lock).collect();
+    work(&recordings)
+}
+
+/// Writes a model to a file, which appears when it is complete. The marsfm program reads it too.
+///
+/// - path: the file (.safetensors), UTF-8.
+///
+/// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_FILE. [any thread]
+///
+/// Example: marsfm_msm_save(msm, "peptide.msm.safetensors");
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn marsfm_msm_save(msm: *const Msm, path: *const c_char) -> Status {
+    guard("marsfm_msm_save", || {
+        // SAFETY: as the C contract.
+        unsafe { Ok(handle(msm, "msm")?.0.save(Path::new(text(path, "path")?))?) }
+    })
+}
+
+/// Reads a model that marsfm wrote and binds it to the caller's atoms: frames are then assigned in
+/// the order of this topology, whatever order the model was built in. Names and numbers of the
+/// residues must be the model's.
+///
+/// - path: the file, UTF-8.
+/// - xyz: positions of some frame, nm, in the order of the topology: they tell what is bonded.
+/// - box_nm: as in marsfm_session_jump.
+/// - msm: takes the new model; free it with marsfm_msm_free.
+///
+/// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_COUNT, MARSFM_ERROR_NOT_FINITE,
+/// MARSFM_ERROR_FILE or MARSFM_ERROR_MSM (of another molecule). [any thread]
+///
+/// Example: marsfm_msm_load("peptide.msm.safetensors", topology, &xyz, NULL, &msm);
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn marsfm_msm_load(
+    path: *const c_char,
+    topology: *const Topology,
+    xyz: *const XyzIn,
+    box_nm: *const f64,
+    msm: *mut *mut Msm,
+) -> Status {
+    guard("marsfm_msm_load", || {
+        output(msm, "msm")?;
+        // SAFETY: as the C contract.
+        let (path, atoms) =
+            unsafe { (text(path, "path")?, handle(topology, "topology")?.0.clone()) };
+        // SAFETY: as the C contract.
+        let (positions_nm, cell_nm) =
+            unsafe { (positions::read(xyz, atoms.len())?, positions::cell(box_nm)) };
+        let start = Start { positions_nm: &positions_nm, cell_nm };
+        let model = StateModel::load(&host(), Path::new(path), atoms, &start)?;
+        // SAFETY: checked above.
+        unsafe { give(msm, Msm(model)) };
+        Ok(())
+    })
+}
+
+/// Frees a Markov model; NULL is fine. [any thread]
+///
+/// Example: marsfm_msm_free(msm);
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn marsfm_msm_free(msm: *mut Msm) {
+    // SAFETY: as the C contract: made by this library, freed once.
+    unsafe { free(msm) };
+}
+
+/// Tells what a Markov model holds.
+///
+/// Returns MARSFM_OK or MARSFM_ERROR_ARGUMENT. [any thread]
+///
+/// Example: info.struct_size = sizeof info; marsfm_msm_info(msm, &info);
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn marsfm_msm_info(msm: *const Msm, info: *mut MsmInfo) -> Status {
+    guard("marsfm_msm_info", || {
+        // SAFETY: as the C contract.
+        unsafe {
+            let states = &handle(msm, "msm")?.0;
+            let (model, frame_ps) = (states.msm(), states.frame_ps());
+            let lag_ps = |frames: usize| frames as f64 * frame_ps;
+            let value = MsmInfo {
+                struct_size: 0,
+                n_atoms: states.atoms().len() as u64,
+                n_frames: model.micro_trajectories.iter().map(|t| t.len() as u64).sum(),
+                n_microstates: model.micro_populations.len() as u64,
+                n_macrostates: model.n_macrostates() as u64,
+                frame_ps,
+                msm_lag_ps: lag_ps(model.settings.msm_lag),
+                pair_lag_ps: lag_ps(model.settings.pair_lag),
+            };
+            write_record(info, &value, "info")
+        }
+    })
+}
+
+/// Tells the states of a frame.
+///
+/// - xyz: positions of all atoms, nm, in the order that the model is bound to: see how it was made.
+/// - box_nm: as in marsfm_session_jump.
+/// - microstate, macrostate: take the states, from 0; -1 if the frame belongs to none. Either may
+///   be NULL.
+///
+/// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_COUNT, MARSFM_ERROR_NOT_FINITE or
+/// MARSFM_ERROR_MSM. [any thread]
+///
+/// Example: marsfm_msm_assign(msm, &xyz, NULL, NULL, &macrostate);
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn marsfm_msm_assign(
+    msm: *const Msm,
+    xyz: *const XyzIn,
+    box_nm: *const f64,
+    microstate: *mut i32,
+    macrostate: *mut i32,
+) -> Status {
+    guard("marsfm_msm_assign", || {
+        // SAFETY: as the C contract.
+        let (msm, positions_nm, cell_nm) = unsafe {
+            let msm = &handle(msm, "msm")?.0;
+            (msm, positions::read(xyz, msm.atoms().len())?, positions::cell(box_nm))
+        };
+        let (micro, coarse) = msm.assign(&Start { positions_nm: &positions_nm, cell_nm })?;
+        for (at, state) in [(microstate, micro), (macrostate, coarse)] {
+            if !at.is_null() {
+                // SAFETY: not null.
+                unsafe { at.write(state.map_or(-1, |s| s as i32)) };
+            }
+        }
         Ok(())
     })
 }
@@ -98,185 +341,4 @@ fn settings(options: &MsmOptions) -> Checked<(MsmSettings, Option<f64>)> {
         rng_seed: if options.rng_seed == 0 { default.rng_seed } else { options.rng_seed },
     };
     Ok((settings, positive("frame_ps", options.frame_ps)?))
-}
-
-/// Frees a Markov model; NULL is fine. [any thread]
-///
-/// Example: marsfm_msm_free(msm);
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn marsfm_msm_free(msm: *mut Msm) {
-    // SAFETY: as the C contract: made by this library, freed once.
-    unsafe { free(msm) };
-}
-
-/// Tells what a Markov model holds.
-///
-/// Returns MARSFM_OK or MARSFM_ERROR_ARGUMENT. [any thread]
-///
-/// Example: info.struct_size = sizeof info; marsfm_msm_info(msm, &info);
-#[unsafe(no_mangle)]
-#[must_use]
-pub unsafe extern "C" fn marsfm_msm_info(msm: *const Msm, info: *mut MsmInfo) -> Status {
-    guard("marsfm_msm_info", || {
-        // SAFETY: as the C contract.
-        unsafe {
-            let msm = handle(msm, "msm")?;
-            let model = &msm.model.msm;
-            let lag_ps = |frames: usize| frames as f64 * msm.frame_ps;
-            let value = MsmInfo {
-                struct_size: 0,
-                n_atoms: msm.n_atoms as u64,
-                n_frames: model.micro_trajectories.iter().map(|t| t.len() as u64).sum(),
-                n_microstates: model.micro_populations.len() as u64,
-                n_macrostates: model.n_macrostates() as u64,
-                frame_ps: msm.frame_ps,
-                msm_lag_ps: lag_ps(model.settings.msm_lag),
-                pair_lag_ps: lag_ps(model.settings.pair_lag),
-            };
-            write_record(info, &value, "info")
-        }
-    })
-}
-
-/// Copies the transition matrix between macrostates at the pair lag: n x n probabilities, rows
-/// (from) one after the other, n being n_macrostates. Capacity and needed count doubles.
-///
-/// - capacity: 0 only asks for the size; buffer may then be NULL.
-///
-/// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_SIZE. [any thread]
-///
-/// Example: marsfm_msm_transition_matrix(msm, t, sizeof t / sizeof *t, NULL);
-#[unsafe(no_mangle)]
-#[must_use]
-pub unsafe extern "C" fn marsfm_msm_transition_matrix(
-    msm: *const Msm,
-    buffer: *mut f64,
-    capacity: usize,
-    needed: *mut usize,
-) -> Status {
-    guard("marsfm_msm_transition_matrix", || {
-        // SAFETY: as the C contract.
-        unsafe {
-            let t = &handle(msm, "msm")?.model.msm.macro_t;
-            let n = t.n_rows();
-            let flat: Vec<f64> = (0..n).flat_map(|i| t.row(i).to_vec()).collect();
-            write_numbers(&flat, buffer, capacity, needed)
-        }
-    })
-}
-
-/// Copies the stationary probability of each macrostate. Capacity and needed count doubles, as in
-/// marsfm_msm_transition_matrix.
-///
-/// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_SIZE. [any thread]
-///
-/// Example: marsfm_msm_stationary(msm, pi, n_macrostates, NULL);
-#[unsafe(no_mangle)]
-#[must_use]
-pub unsafe extern "C" fn marsfm_msm_stationary(
-    msm: *const Msm,
-    buffer: *mut f64,
-    capacity: usize,
-    needed: *mut usize,
-) -> Status {
-    guard("marsfm_msm_stationary", || {
-        // SAFETY: as the C contract.
-        unsafe { write_numbers(&handle(msm, "msm")?.model.msm.macro_pi, buffer, capacity, needed) }
-    })
-}
-
-/// Copies the implied timescales of the microstate model at its lag, ps, slowest first, at most
-/// ten. Capacity and needed count doubles, as in marsfm_msm_transition_matrix.
-///
-/// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_SIZE or MARSFM_ERROR_MSM. [any thread]
-///
-/// Example: marsfm_msm_timescales(msm, ps, 10, &n);
-#[unsafe(no_mangle)]
-#[must_use]
-pub unsafe extern "C" fn marsfm_msm_timescales(
-    msm: *const Msm,
-    buffer: *mut f64,
-    capacity: usize,
-    needed: *mut usize,
-) -> Status {
-    guard("marsfm_msm_timescales", || {
-        // SAFETY: as the C contract.
-        unsafe {
-            let msm = handle(msm, "msm")?;
-            let frames = msm.model.msm.micro.timescales(10);
-            let frames = frames.map_err(|e| Failure::new(MARSFM_ERROR_MSM, e.to_string()))?;
-            let ps: Vec<f64> = frames.iter().map(|t| t * msm.frame_ps).collect();
-            write_numbers(&ps, buffer, capacity, needed)
-        }
-    })
-}
-
-/// Copies what a user should know about a Markov model (states left out, no metastability and the
-/// like), one line each; empty if there is nothing. For buffer, capacity and needed see
-/// marsfm_last_error_message.
-///
-/// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_SIZE. [any thread]
-///
-/// Example: marsfm_msm_warnings(msm, text, sizeof text, NULL);
-#[unsafe(no_mangle)]
-#[must_use]
-pub unsafe extern "C" fn marsfm_msm_warnings(
-    msm: *const Msm,
-    buffer: *mut c_char,
-    capacity: usize,
-    needed: *mut usize,
-) -> Status {
-    guard("marsfm_msm_warnings", || {
-        // SAFETY: as the C contract.
-        unsafe {
-            let warnings = &handle(msm, "msm")?.model.msm.warnings;
-            let lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-            write_text(&lines.join("\n"), buffer, capacity, needed)
-        }
-    })
-}
-
-/// Tells the states of a frame.
-///
-/// - xyz: positions of all atoms, nm, in the order of the model's topology file.
-/// - box_nm: as in marsfm_session_jump.
-/// - microstate, macrostate: take the states, from 0; -1 if the frame belongs to none. Either may
-///   be NULL.
-///
-/// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_COUNT, MARSFM_ERROR_NOT_FINITE or
-/// MARSFM_ERROR_MSM. [any thread]
-///
-/// Example: marsfm_msm_assign(msm, &xyz, NULL, NULL, &macrostate);
-#[unsafe(no_mangle)]
-#[must_use]
-pub unsafe extern "C" fn marsfm_msm_assign(
-    msm: *const Msm,
-    xyz: *const XyzIn,
-    box_nm: *const f64,
-    microstate: *mut i32,
-    macrostate: *mut i32,
-) -> Status {
-    guard("marsfm_msm_assign", || {
-        // SAFETY: as the C contract.
-        let (msm, positions_nm, cell) = unsafe {
-            let msm = handle(msm, "msm")?;
-            (msm, positions::read(xyz, msm.n_atoms)?, positions::cell(box_nm))
-        };
-        let single = |x: f64| x as f32;
-        let positions_nm: Vec<[f32; 3]> = positions_nm.into_iter().map(|p| p.map(single)).collect();
-        if let Some(i) = positions_nm.iter().position(|p| !p.iter().all(|x| x.is_finite())) {
-            let message = format!("atom {i} (counted from 0): position is not finite");
-            return Err(Failure::new(MARSFM_ERROR_NOT_FINITE, message));
-        }
-        let cell = cell.map(|c| c.map(|row| row.map(single))).filter(|c| *c != [[0.0; 3]; 3]);
-        let (micro, coarse) = assign(&msm.model, &positions_nm, cell.as_ref())
-            .map_err(|e| Failure::new(MARSFM_ERROR_MSM, format!("{e:#}")))?;
-        for (at, state) in [(microstate, micro), (macrostate, coarse)] {
-            if !at.is_null() {
-                // SAFETY: not null.
-                unsafe { at.write(state.map_or(-1, |s| s as i32)) };
-            }
-        }
-        Ok(())
-    })
 }

@@ -1,14 +1,17 @@
 //! Sessions: a model bound to a topology. Jumps and trees.
 #![allow(unsafe_code)]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use marsfm_core::session::{
-    self as core, Session as CoreSession, SessionSettings, Solver, Start, TreeSpec,
+    self as core, Batch as CoreBatch, Session as CoreSession, SessionError, SessionSettings,
+    Solver, Start, TreeSpec,
 };
 
 use crate::arguments::*;
 use crate::batch::Batch;
+use crate::log::tell;
 use crate::model::Model;
 use crate::positions;
 use crate::status::{Checked, Failure, guard};
@@ -17,15 +20,101 @@ use crate::types::*;
 
 /// A model bound to a topology, opaque. One thread at a time; make one session per thread.
 pub struct Session {
-    core: CoreSession,
+    pub(crate) core: Arc<CoreSession>,
     busy: AtomicBool,
+    /// Differences from the model's domain were told to the log.
+    told: AtomicBool,
+}
+
+/// A request whose input is copied.
+pub(crate) struct Wanted {
+    positions_nm: Vec<[f64; 3]>,
+    cell_nm: Option<[[f64; 3]; 3]>,
+    rng_seed: u64,
+    shape: Shape,
+}
+
+enum Shape {
+    Jumps(usize),
+    Tree(TreeSpec),
+}
+
+impl Wanted {
+    unsafe fn new(
+        session: &Session,
+        xyz: *const XyzIn,
+        box_nm: *const f64,
+        rng_seed: u64,
+        shape: Shape,
+    ) -> Checked<Self> {
+        // SAFETY: as the C contract.
+        let (positions_nm, cell_nm) =
+            unsafe { (positions::read(xyz, session.core.atoms().len())?, positions::cell(box_nm)) };
+        Ok(Self { positions_nm, cell_nm, rng_seed, shape })
+    }
+
+    pub(crate) unsafe fn jumps(
+        session: &Session,
+        xyz: *const XyzIn,
+        box_nm: *const f64,
+        n: usize,
+        rng_seed: u64,
+    ) -> Checked<Self> {
+        // SAFETY: as the C contract.
+        unsafe { Self::new(session, xyz, box_nm, rng_seed, Shape::Jumps(n)) }
+    }
+
+    pub(crate) unsafe fn tree(
+        session: &Session,
+        xyz: *const XyzIn,
+        box_nm: *const f64,
+        options: &TreeOptions,
+        rng_seed: u64,
+    ) -> Checked<Self> {
+        let size = |what: &str, n: u64| {
+            usize::try_from(n).map_err(|_| Failure::argument(format!("options.{what} is {n}")))
+        };
+        let spec = TreeSpec {
+            roots: size("roots", options.roots)?,
+            branching: size("branching", options.branching)?,
+            depth: size("depth", options.depth)?,
+            budget: size("budget", options.budget)?,
+            retries: size("retries", options.retries)?,
+        };
+        // SAFETY: as the C contract.
+        unsafe { Self::new(session, xyz, box_nm, rng_seed, Shape::Tree(spec)) }
+    }
+
+    /// The most draws.
+    pub(crate) fn budget(&self) -> u64 {
+        match &self.shape {
+            Shape::Jumps(n) => *n as u64,
+            Shape::Tree(spec) => spec.budget as u64,
+        }
+    }
+
+    fn start(&self) -> Start<'_> {
+        Start { positions_nm: &self.positions_nm, cell_nm: self.cell_nm }
+    }
+
+    /// Does the work, in pieces.
+    pub(crate) fn draw(
+        &self,
+        core: &CoreSession,
+        progress: impl FnMut(usize, usize) -> bool,
+    ) -> Result<CoreBatch, SessionError> {
+        match &self.shape {
+            Shape::Jumps(n) => core.jump_watched(&self.start(), *n, self.rng_seed, progress),
+            Shape::Tree(spec) => core.tree(&self.start(), spec, self.rng_seed, progress),
+        }
+    }
 }
 
 /// Held while a session works.
-struct InUse<'a>(&'a AtomicBool);
+pub(crate) struct InUse<'a>(&'a AtomicBool);
 
 impl<'a> InUse<'a> {
-    fn claim(session: &'a Session) -> Checked<Self> {
+    pub(crate) fn claim(session: &'a Session) -> Checked<Self> {
         if session.busy.swap(true, Ordering::Acquire) {
             return Err(Failure::new(
                 MARSFM_ERROR_BUSY,
@@ -39,6 +128,17 @@ impl<'a> InUse<'a> {
 impl Drop for InUse<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Session {
+    /// Tells the log once how requests differ from what the model knows.
+    fn tell_differences(&self, batch: &CoreBatch) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            for difference in batch.differences() {
+                tell(MARSFM_LOG_WARNING, &format!("request: {}", difference.message));
+            }
+        }
     }
 }
 
@@ -72,7 +172,10 @@ pub unsafe extern "C" fn marsfm_session_new(
         let settings = unsafe { settings(&options)? };
         let core = CoreSession::new(model.0.clone(), topology.0.clone(), settings)?;
         // SAFETY: checked above.
-        unsafe { give(session, Session { core, busy: AtomicBool::new(false) }) };
+        unsafe {
+            let (core, no) = (Arc::new(core), || AtomicBool::new(false));
+            give(session, Session { core, busy: no(), told: no() });
+        }
         Ok(())
     })
 }
@@ -147,10 +250,9 @@ pub unsafe extern "C" fn marsfm_session_jump(
         let session = unsafe { handle(session, "session")? };
         let _in_use = InUse::claim(session)?;
         // SAFETY: as the C contract.
-        let (positions_nm, cell_nm) =
-            unsafe { (positions::read(xyz, session.core.atoms().len())?, positions::cell(box_nm)) };
-        let start = Start { positions_nm: &positions_nm, cell_nm };
-        let drawn = session.core.jump(&start, n, rng_seed)?;
+        let wanted = unsafe { Wanted::jumps(session, xyz, box_nm, n, rng_seed)? };
+        let drawn = session.core.jump(&wanted.start(), n, rng_seed)?;
+        session.tell_differences(&drawn);
         // SAFETY: checked above.
         unsafe { give(batch, Batch(drawn)) };
         Ok(())
@@ -181,21 +283,9 @@ pub unsafe extern "C" fn marsfm_session_tree(
         // SAFETY: as the C contract.
         let (session, options) =
             unsafe { (handle(session, "session")?, read_record(options, "options")?) };
-        let size = |what: &str, n: u64| {
-            usize::try_from(n).map_err(|_| Failure::argument(format!("options.{what} is {n}")))
-        };
-        let spec = TreeSpec {
-            roots: size("roots", options.roots)?,
-            branching: size("branching", options.branching)?,
-            depth: size("depth", options.depth)?,
-            budget: size("budget", options.budget)?,
-            retries: size("retries", options.retries)?,
-        };
         let _in_use = InUse::claim(session)?;
         // SAFETY: as the C contract.
-        let (positions_nm, cell_nm) =
-            unsafe { (positions::read(xyz, session.core.atoms().len())?, positions::cell(box_nm)) };
-        let start = Start { positions_nm: &positions_nm, cell_nm };
+        let wanted = unsafe { Wanted::tree(session, xyz, box_nm, &options, rng_seed)? };
         let go_on = |done: usize, budget: usize| match options.progress {
             None => true,
             // SAFETY: as the C contract: callable with its user_data during this call.
@@ -203,7 +293,8 @@ pub unsafe extern "C" fn marsfm_session_tree(
                 progress(options.user_data, done as u64, budget as u64) == 0
             },
         };
-        let grown = session.core.tree(&start, &spec, rng_seed, go_on)?;
+        let grown = wanted.draw(&session.core, go_on)?;
+        session.tell_differences(&grown);
         // SAFETY: checked above.
         unsafe { give(batch, Batch(grown)) };
         Ok(())

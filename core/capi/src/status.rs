@@ -9,10 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use marsfm_core::session::SessionError;
 
 use crate::arguments::write_text;
+use crate::log::tell;
 use crate::types::*;
 
 /// A failed call: code and message.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub code: i32,
     pub message: String,
@@ -39,6 +40,7 @@ impl From<SessionError> for Failure {
             SessionError::Topology(_) => MARSFM_ERROR_TOPOLOGY,
             SessionError::File(_) => MARSFM_ERROR_FILE,
             SessionError::Model(_) => MARSFM_ERROR_MODEL,
+            SessionError::Msm(_) => MARSFM_ERROR_MSM,
             SessionError::Stopped { .. } => MARSFM_ERROR_STOPPED,
         };
         Self::new(code, error.to_string())
@@ -64,6 +66,9 @@ pub(crate) fn guard(function: &str, body: impl FnOnce() -> Checked<()>) -> Statu
         }
     };
     let text = format!("{function}: {}", failure.message).replace('\0', " ");
+    if failure.code != MARSFM_ERROR_PENDING {
+        tell(MARSFM_LOG_ERROR, &text);
+    }
     // At the end of a thread there may be no place left for the message; the code still counts.
     let _ = LAST.try_with(|last| {
         if let Ok(mut last) = last.try_borrow_mut() {
@@ -120,6 +125,7 @@ pub extern "C" fn marsfm_status_name(status: Status) -> *const c_char {
         MARSFM_ERROR_BUSY => c"MARSFM_ERROR_BUSY",
         MARSFM_ERROR_VERSION => c"MARSFM_ERROR_VERSION",
         MARSFM_ERROR_STOPPED => c"MARSFM_ERROR_STOPPED",
+        MARSFM_ERROR_PENDING => c"MARSFM_ERROR_PENDING",
         MARSFM_ERROR_FILE => c"MARSFM_ERROR_FILE",
         MARSFM_ERROR_TOPOLOGY => c"MARSFM_ERROR_TOPOLOGY",
         MARSFM_ERROR_MODEL => c"MARSFM_ERROR_MODEL",
@@ -171,6 +177,6 @@ mod tests {
             assert_eq!(found.to_str().unwrap(), name);
             n += 1;
         }
-        assert_eq!(n, 13);
+        assert_eq!(n, 14);
     }
 }

@@ -5,10 +5,10 @@ use std::ffi::c_char;
 use std::path::Path;
 use std::sync::Arc;
 
-use marsfm_core::Host;
 use marsfm_core::session::{AtomRow, Atoms};
 
 use crate::arguments::*;
+use crate::library::host;
 use crate::status::{Checked, Failure, guard};
 use crate::types::*;
 
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn marsfm_topology_new_from_file(
         output(topology, "topology")?;
         // SAFETY: as the C contract.
         let path = unsafe { text(path, "path")? };
-        let atoms = Atoms::from_file(&Host::with_default_paths(), Path::new(path))?;
+        let atoms = Atoms::from_file(&host(), Path::new(path))?;
         // SAFETY: checked above.
         unsafe { give(topology, Topology(Arc::new(atoms))) };
         Ok(())

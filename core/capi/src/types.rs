@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_void};
 /// Major version of the ABI: 0 until the first release, then changed only by what breaks callers.
 pub const MARSFM_ABI_MAJOR: u32 = 0;
 /// Minor version of the ABI: grows when something is added.
-pub const MARSFM_ABI_MINOR: u32 = 1;
+pub const MARSFM_ABI_MINOR: u32 = 2;
 
 /// Outcome of a call: MARSFM_OK or one of MARSFM_ERROR_...
 pub type Status = i32;
@@ -26,6 +26,8 @@ pub const MARSFM_ERROR_BUSY: i32 = 5;
 pub const MARSFM_ERROR_VERSION: i32 = 6;
 /// The caller's progress function stopped the work.
 pub const MARSFM_ERROR_STOPPED: i32 = 7;
+/// A job has not ended yet.
+pub const MARSFM_ERROR_PENDING: i32 = 8;
 /// A file cannot be read, or is not what it should be.
 pub const MARSFM_ERROR_FILE: i32 = 100;
 /// The atoms or positions are no chain that can be sampled; the message names the residue.
@@ -38,6 +40,18 @@ pub const MARSFM_ERROR_DEVICE: i32 = 301;
 pub const MARSFM_ERROR_MSM: i32 = 400;
 /// A defect of marsfm was caught; please report the message.
 pub const MARSFM_ERROR_INTERNAL: i32 = 900;
+
+/// Log level: a call failed.
+pub const MARSFM_LOG_ERROR: i32 = 1;
+/// Log level: the result is usable, with a remark.
+pub const MARSFM_LOG_WARNING: i32 = 2;
+/// Log level: what is done.
+pub const MARSFM_LOG_INFO: i32 = 3;
+
+/// States of k-means.
+pub const MARSFM_MICROSTATES: i32 = 1;
+/// States of PCCA+.
+pub const MARSFM_MACROSTATES: i32 = 2;
 
 /// Element type of positions: float.
 pub const MARSFM_F32: i32 = 1;
@@ -76,6 +90,30 @@ pub const MARSFM_REASON_CLASH: u32 = 8;
 pub const MARSFM_REASON_CHIRALITY: u32 = 16;
 /// Reason: a bond passes through a ring.
 pub const MARSFM_REASON_RING_PIERCED: u32 = 32;
+
+/// A prepared seed that minimisation only polished: run it.
+pub const MARSFM_SEED_VALID: i32 = 0;
+/// A prepared seed that minimisation mended within the limits: run it.
+pub const MARSFM_SEED_REPAIRED: i32 = 1;
+/// A prepared seed that is not, or no longer, the conformation that was drawn: do not run it.
+pub const MARSFM_SEED_REJECTED: i32 = 2;
+
+/// Remark on a prepared seed: the sample itself asked for repair.
+pub const MARSFM_SEED_SAMPLE: u32 = 1;
+/// Remark: the heavy atoms moved by more than 0.05 nm (root mean square).
+pub const MARSFM_SEED_MOVED: u32 = 2;
+/// Remark: its energy with the heavy atoms restrained is above the ensemble's.
+pub const MARSFM_SEED_STRAINED: u32 = 4;
+/// Rejected: a centre was mirrored.
+pub const MARSFM_SEED_CHIRALITY: u32 = 8;
+/// Rejected: a peptide bond changed between cis and trans.
+pub const MARSFM_SEED_OMEGA: u32 = 16;
+/// Rejected: a backbone torsion moved by more than 30 degrees.
+pub const MARSFM_SEED_TORSION: u32 = 32;
+/// Rejected: its energy is far above the ensemble's, or not finite.
+pub const MARSFM_SEED_ENERGY: u32 = 64;
+/// Rejected: an atom still feels too large a force.
+pub const MARSFM_SEED_FORCE: u32 = 128;
 
 /// Text of a model: SHA-256 of its file, hexadecimal.
 pub const MARSFM_MODEL_SHA256: i32 = 1;
@@ -209,6 +247,10 @@ pub struct XyzOut {
 pub type Progress =
     Option<unsafe extern "C" fn(user_data: *mut c_void, done: u64, budget: u64) -> i32>;
 
+/// Told what the library does, see marsfm_set_log. The message is UTF-8 and lives for the call.
+pub type Log =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char) -> i32>;
+
 /// The shape of a tree of jumps.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -323,6 +365,76 @@ pub struct MsmInfo {
     pub pair_lag_ps: f64,
 }
 
+/// How far the head and the rest of a trajectory have come.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TrajectoryInfo {
+    /// sizeof(marsfm_trajectory_info_t), set by the caller.
+    pub struct_size: usize,
+    /// Frames taken, the head included.
+    pub n_seen: u64,
+    /// Frames that count.
+    pub n_kept: u64,
+    /// Atoms of a frame.
+    pub n_atoms: u64,
+    /// Time between frames, ps.
+    pub frame_ps: f64,
+}
+
+/// How trajectories that were added to a Markov model differ from what it was built on.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct MsmDrift {
+    /// sizeof(marsfm_msm_drift_t), set by the caller.
+    pub struct_size: usize,
+    /// Frames that the model had.
+    pub frames_before: u64,
+    /// Frames that came.
+    pub frames_added: u64,
+    /// Microstates that are connected now and were not before.
+    pub newly_connected: u64,
+    /// Mean squared distance to the nearest centre, new frames over old ones: near 1 they fit.
+    pub distance_ratio: f64,
+    /// Jensen-Shannon distance between the microstates of old and new frames, 0 to 0.83.
+    pub population_distance: f64,
+    /// 1 if the model should be built anew: the new frames are where no centre is.
+    pub centres_outgrown: i32,
+    /// 0.
+    pub reserved: i32,
+}
+
+/// Energies of a structure that an engine has minimised, first with the heavy atoms restrained.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Minimised {
+    /// sizeof(marsfm_minimised_t); the same in all structs of an array.
+    pub struct_size: usize,
+    /// Potential energy before, kJ/mol.
+    pub before_kj_mol: f64,
+    /// Potential energy (without the restraints) with the heavy atoms restrained, kJ/mol.
+    pub restrained_kj_mol: f64,
+    /// Potential energy after the free minimisation, kJ/mol.
+    pub after_kj_mol: f64,
+    /// Largest force on an atom after it, kJ/mol/nm.
+    pub max_force_kj_mol_nm: f64,
+}
+
+/// What became of a sample that an engine has prepared.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SeedInfo {
+    /// sizeof(marsfm_seed_info_t), set by the caller.
+    pub struct_size: usize,
+    /// MARSFM_SEED_VALID, MARSFM_SEED_REPAIRED or MARSFM_SEED_REJECTED.
+    pub status: i32,
+    /// MARSFM_SEED_SAMPLE and the like, added up.
+    pub reasons: u32,
+    /// Root-mean-square move of the heavy atoms, nm.
+    pub rms_nm: f64,
+    /// Largest move of a phi, psi or omega torsion, degrees.
+    pub max_torsion_degrees: f64,
+}
+
 // What is frozen: sizes and last offsets on 64-bit machines.
 #[cfg(target_pointer_width = "64")]
 const _: () = {
@@ -339,4 +451,8 @@ const _: () = {
     assert!(size_of::<SampleInfo>() == 72 && offset_of!(SampleInfo, n_bystanders) == 64);
     assert!(size_of::<MsmOptions>() == 64);
     assert!(size_of::<MsmInfo>() == 64);
+    assert!(size_of::<TrajectoryInfo>() == 40);
+    assert!(size_of::<Minimised>() == 40);
+    assert!(size_of::<SeedInfo>() == 32 && offset_of!(SeedInfo, max_torsion_degrees) == 24);
+    assert!(size_of::<MsmDrift>() == 56 && offset_of!(MsmDrift, centres_outgrown) == 48);
 };

@@ -11,7 +11,7 @@ mod types;
 use types::*;
 
 /// Rust and C names of the structs that cross.
-const STRUCTS: [(&str, &str); 12] = [
+const STRUCTS: [(&str, &str); 16] = [
     ("Atom", "marsfm_atom_t"),
     ("TopologyInfo", "marsfm_topology_info_t"),
     ("ModelOptions", "marsfm_model_options_t"),
@@ -24,22 +24,42 @@ const STRUCTS: [(&str, &str); 12] = [
     ("SampleInfo", "marsfm_sample_info_t"),
     ("MsmOptions", "marsfm_msm_options_t"),
     ("MsmInfo", "marsfm_msm_info_t"),
+    ("TrajectoryInfo", "marsfm_trajectory_info_t"),
+    ("MsmDrift", "marsfm_msm_drift_t"),
+    ("Minimised", "marsfm_minimised_t"),
+    ("SeedInfo", "marsfm_seed_info_t"),
 ];
 
 /// Rust and C names of handles and other types.
-const OTHERS: [(&str, &str); 7] = [
+const OTHERS: [(&str, &str); 10] = [
     ("Status", "marsfm_status_t"),
     ("Progress", "marsfm_progress_t"),
     ("Topology", "marsfm_topology_t"),
     ("Model", "marsfm_model_t"),
     ("Session", "marsfm_session_t"),
     ("Batch", "marsfm_batch_t"),
+    ("Job", "marsfm_job_t"),
+    ("Trajectory", "marsfm_trajectory_t"),
+    ("Log", "marsfm_log_t"),
     ("Msm", "marsfm_msm_t"),
 ];
 
 /// The files that export, in the order of the header.
-const SOURCES: [&str; 8] =
-    ["types", "library", "status", "topology", "model", "session", "batch", "msm"];
+const SOURCES: [&str; 13] = [
+    "types",
+    "library",
+    "log",
+    "status",
+    "topology",
+    "model",
+    "session",
+    "job",
+    "batch",
+    "seed",
+    "trajectory",
+    "msm",
+    "msm_numbers",
+];
 
 const TOP: &str = "\
 /* marsfm: state-to-state jumps for molecular dynamics. The C interface of libmarsfm.
@@ -54,11 +74,16 @@ const TOP: &str = "\
  * fields mean the default. Later versions grow structs at their end, so programs compiled against
  * this header go on working.
  *
- * Handles come from ..._new, ..._load, ..._build, ..._jump or ..._tree and go back to ..._free,
+ * Jump, minimisation and new velocities between pieces of MD do not satisfy detailed balance: this
+ * is a way of starting MD, not of sampling an ensemble. Never read populations, free energies or
+ * rates off samples, or off MD joined across jumps. Count each run by itself without its head
+ * (marsfm_trajectory_new, discard_ps) in a Markov model, and read them off that.
+ *
+ * Handles come from ..._new, ..._load, ..._build, ..._jump or the like and go back to ..._free,
  * once; NULL is fine there. All other memory is the caller's, lent for the call and copied.
  *
- * Each function has a tag: [any thread], or [one thread per session] (another one gets
- * MARSFM_ERROR_BUSY). A handle must not be freed while a call uses it.
+ * Each function has a tag: [any thread], or [one thread per session] and [... per trajectory]
+ * (another thread gets MARSFM_ERROR_BUSY). A handle must not be freed while a call uses it.
  *
  * Made by cbindgen from core/capi/src: MARSFM_BLESS=1 cargo test --release -p marsfm-capi */";
 
@@ -144,7 +169,12 @@ fn every_function_is_documented_and_listed() {
     let functions = functions();
     for (name, comment) in &functions {
         assert!(comment.contains("Example: "), "{name} has no example");
-        let tags = ["[any thread]", "[one thread per session]", "[not while it is in use]"];
+        let tags = [
+            "[any thread]",
+            "[one thread per session]",
+            "[one thread per trajectory]",
+            "[not while it is in use]",
+        ];
         assert!(tags.iter().any(|t| comment.contains(t)), "{name} has no thread tag");
     }
     let listed = include_str!("../exported-symbols.txt");
@@ -180,8 +210,10 @@ fn the_header_compiles_alone_and_in_any_order_as_strict_c_and_cpp() {
             compile("cc", &["-x", "c", standard], &text);
         }
         if have("c++") {
-            for standard in ["-std=c++11", "-std=c++17", "-std=c++20"] {
+            for standard in ["-std=c++11", "-std=c++14", "-std=c++17", "-std=c++20"] {
                 compile("c++", &["-x", "c++", standard], &text);
+                let wrapped = format!("#include <marsfm.hpp>\n#include <marsfm.hpp>\n{text}");
+                compile("c++", &["-x", "c++", standard], &wrapped);
             }
         }
     }
@@ -222,6 +254,11 @@ fn c_and_rust_agree_on_sizes_and_offsets() {
             n_macrostates rng_seed;
         MsmInfo: struct_size n_atoms n_frames n_microstates n_macrostates frame_ps msm_lag_ps
             pair_lag_ps;
+        TrajectoryInfo: struct_size n_seen n_kept n_atoms frame_ps;
+        MsmDrift: struct_size frames_before frames_added newly_connected distance_ratio
+            population_distance centres_outgrown reserved;
+        Minimised: struct_size before_kj_mol restrained_kj_mol after_kj_mol max_force_kj_mol_nm;
+        SeedInfo: struct_size status reasons rms_nm max_torsion_degrees;
     }
     assert_eq!(n, STRUCTS.len());
     compile("cc", &["-x", "c", "-std=c11"], &text);

@@ -7,7 +7,6 @@
 
 use std::path::Path;
 
-pub mod assign;
 pub mod benchmark;
 pub mod check;
 pub mod demo;

@@ -116,6 +116,19 @@ impl Atoms {
         self.topology.residues.iter().filter_map(|r| kind(&r.name)).map(|t| t.letter()).collect()
     }
 
+    /// The atoms in the caller's order; a residue whose atoms are apart there is several.
+    pub fn in_callers_order(&self) -> Topology {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_unstable_by_key(|atom| self.caller[*atom]);
+        let mut topology = Topology::new();
+        for atom in order {
+            let a = &self.topology.atoms[atom];
+            let r = &self.topology.residues[a.residue];
+            topology.push(&a.name, &a.element, &r.name, r.number, &r.insertion, &r.chain);
+        }
+        topology
+    }
+
     /// The atoms residue by residue.
     pub(super) fn topology(&self) -> &Topology {
         &self.topology

@@ -6,6 +6,8 @@
 
 mod atoms;
 mod batch;
+mod recording;
+mod states;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,15 +15,21 @@ use std::sync::Arc;
 use marsfm_geometry::{Conformation, GeometryError, Peptide};
 use marsfm_sampling::{Node, RequestedDomain, SamplingError, differences, grow, settle};
 use marsfm_surrogate::{JumpRequest, SurrogateError};
+use marsfm_trajectory::Frame;
 
 pub use crate::sample::DEFAULT_SOLVER;
 pub use atoms::{AtomRow, Atoms};
 pub use batch::{Batch, Quality};
 pub use marsfm_sampling::{REASONS, Reason, TreeSpec, Verdict};
 pub use marsfm_surrogate::{Solver, Surrogate};
+pub use recording::Recording;
+pub use states::{StateModel, Update};
 
 /// Most draws of one request.
 pub const MOST_DRAWS: usize = 1_000_000;
+
+/// Draws of a watched request between two looks at its progress.
+const WATCHED: usize = 16;
 
 /// The default surrogate, below a `models` folder.
 const DEFAULT_MODEL: &str = "tetrapeptide/tetrapeptide.safetensors";
@@ -52,6 +60,9 @@ pub enum SessionError {
     /// A file could not be read.
     #[error("{0}")]
     File(String),
+    /// No Markov model can be made, or used, like this.
+    #[error("{0}")]
+    Msm(String),
     /// The model is unusable, for this request or at all.
     #[error(transparent)]
     Model(#[from] SurrogateError),
@@ -97,6 +108,24 @@ pub struct Start<'a> {
     pub positions_nm: &'a [[f64; 3]],
     /// Cell vectors as rows, nm; `None` (or all zero) without periodicity.
     pub cell_nm: Option<[[f64; 3]; 3]>,
+}
+
+impl Start<'_> {
+    /// The cell, if there is one.
+    fn cell(&self) -> Option<[[f32; 3]; 3]> {
+        let given = self.cell_nm.filter(|c| *c != [[0.0; 3]; 3]);
+        given.map(|c| c.map(|row| row.map(|x| x as f32)))
+    }
+
+    /// Positions residue by residue and the cell, both finite.
+    fn frame(&self, atoms: &Atoms) -> Result<Frame, SessionError> {
+        let positions_nm = atoms.gather(self.positions_nm)?;
+        let cell_nm = self.cell();
+        if cell_nm.is_some_and(|c| !c.as_flattened().iter().all(|x| x.is_finite())) {
+            return Err(SessionError::Request("the cell is not finite".into()));
+        }
+        Ok(Frame { positions_nm, cell_nm, time_ps: None })
+    }
 }
 
 /// One surrogate, one topology. Immutable: what it answers depends on the request alone.
@@ -145,22 +174,52 @@ impl Session {
 
     /// Draws `n` jumps from one start.
     pub fn jump(&self, start: &Start, n: usize, rng_seed: u64) -> Result<Batch, SessionError> {
+        self.draw(start, n, rng_seed, n, |_, _| true)
+    }
+
+    /// The same draws; between some of them `progress(draws done, draws to do)` may answer false
+    /// to stop, which is an error: nothing partial is handed out.
+    pub fn jump_watched(
+        &self,
+        start: &Start,
+        n: usize,
+        rng_seed: u64,
+        progress: impl FnMut(usize, usize) -> bool,
+    ) -> Result<Batch, SessionError> {
+        self.draw(start, n, rng_seed, WATCHED, progress)
+    }
+
+    fn draw(
+        &self,
+        start: &Start,
+        n: usize,
+        rng_seed: u64,
+        at_once: usize,
+        mut progress: impl FnMut(usize, usize) -> bool,
+    ) -> Result<Batch, SessionError> {
         let n = draws("n", n)?;
         let recognised = self.recognise(start)?;
         let types = recognised.peptide.types();
-        let drawn = self.surrogate.jump(&JumpRequest {
-            types,
-            starts: std::slice::from_ref(&recognised.conformation),
-            children: n,
-            rng_seed,
-            first_id: 0,
-            solver: self.settings.solver,
-        })?;
-        let node = |(id, conformation): (u64, Conformation<f32>)| {
-            let (conformation, verdict) = settle(types, conformation);
-            Node { parent: None, depth: 1, id, conformation, verdict }
-        };
-        let nodes = (0..).zip(drawn).map(node).collect();
+        let mut nodes = Vec::with_capacity(n);
+        while nodes.len() < n {
+            let done = nodes.len();
+            if !progress(done, n) {
+                return Err(SessionError::Stopped { done, budget: n });
+            }
+            let drawn = self.surrogate.jump(&JumpRequest {
+                types,
+                starts: std::slice::from_ref(&recognised.conformation),
+                children: at_once.min(n - done),
+                rng_seed,
+                first_id: done as u64,
+                solver: self.settings.solver,
+            })?;
+            let node = |(id, conformation): (u64, Conformation<f32>)| {
+                let (conformation, verdict) = settle(types, conformation);
+                Node { parent: None, depth: 1, id, conformation, verdict }
+            };
+            nodes.extend((done as u64..).zip(drawn).map(node));
+        }
         Ok(self.batch(start, recognised, nodes))
     }
 
@@ -201,13 +260,7 @@ impl Session {
 
     fn recognise(&self, start: &Start) -> Result<Recognised, SessionError> {
         let named = |error: GeometryError| self.atoms.explain(error);
-        let mut whole_nm = self.atoms.gather(start.positions_nm)?;
-        let cell = match start.cell_nm.filter(|c| *c != [[0.0; 3]; 3]) {
-            Some(cell) if !cell.as_flattened().iter().all(|x| x.is_finite()) => {
-                return Err(SessionError::Request("the cell is not finite".into()));
-            }
-            other => other.map(|c| c.map(|row| row.map(|x| x as f32))),
-        };
+        let Frame { positions_nm: mut whole_nm, cell_nm: cell, .. } = start.frame(&self.atoms)?;
         let topology = self.atoms.topology();
         let peptide = match &cell {
             Some(cell) => Peptide::from_topology_in_cell(topology, &whole_nm, cell),
@@ -234,6 +287,7 @@ impl Session {
             peptide,
             whole_nm,
             start_nm: start.positions_nm.to_vec(),
+            cell_nm: start.cell(),
             nodes,
             differences,
         }

@@ -1,123 +1,13 @@
 //! libmarsfm as C programs see it: the example and the programs of `tests/c`, compiled against
-//! `include/marsfm.h` and the built library; what the library exports; memory under valgrind.
+//! `include/marsfm.h` and the built library; what the library exports; memory under valgrind. `cpp`
+//! is the same for C++.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+mod cpp;
+mod support;
 
-use marsfm::surrogate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE};
-use marsfm::surrogate::checkpoint::{Storage, encode};
-use marsfm::surrogate::{NetworkConfig, params};
+use std::process::Command;
 
-const STRICT: [&str; 5] = ["-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
-}
-
-/// The folder of built libraries: cargo's release folder, above that of this test program.
-fn release() -> PathBuf {
-    let exe = std::env::current_exe().expect("a test knows its program");
-    exe.parent().and_then(Path::parent).expect("target/release/deps").to_owned()
-}
-
-fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// A folder with the built library under its SONAME, a small model, and room for programs. The
-/// library is made current by cargo (`./x test` has built it already).
-fn bench() -> &'static Path {
-    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let packages = ["-p", "marsfm-capi", "-p", "marsfm-plugin-xtc"];
-        run(Command::new(cargo)
-            .args(["build", "--release", "--quiet"])
-            .args(packages)
-            .current_dir(root()));
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        std::os::unix::fs::symlink(release().join("libmarsfm.so"), at("libmarsfm.so.0")).unwrap();
-        std::os::unix::fs::symlink("libmarsfm.so.0", at("libmarsfm.so")).unwrap();
-        std::fs::write(at("model.safetensors"), random_model()).unwrap();
-        folder
-    });
-    folder.path()
-}
-
-/// A checkpoint of random weights: nonsense, but finite and never at rest.
-fn random_model() -> Vec<u8> {
-    let network = NetworkConfig {
-        embed_dim: 16,
-        num_layers: 1,
-        mha_heads: 2,
-        ipa_heads: 1,
-        ipa_head_dim: 4,
-        ipa_qk: 2,
-        ipa_v: 2,
-        ..NetworkConfig::full()
-    };
-    let values = params::from_recipe(&network, "capi");
-    let domain = Domain {
-        lag_ps: 10.0,
-        temperature_kelvin: 350.0,
-        force_field: "ff14SB".into(),
-        solvent: "OBC2".into(),
-        termini: "charged".into(),
-        residues: (4, 4),
-        residue_counts: BTreeMap::from([('Q', 2), ('L', 1), ('A', 1)]),
-    };
-    let card = ModelCard {
-        format: FORMAT,
-        residue_table: RESIDUE_TABLE.into(),
-        network,
-        domain,
-        training: None,
-        notes: Vec::new(),
-    };
-    encode(&card, &values, Storage::F32).unwrap()
-}
-
-/// Compiles a C program of this checkout against header and library.
-fn compile(source: &str, standard: &str, name: &str) -> PathBuf {
-    let (root, bench) = (root(), bench());
-    let program = bench.join(name);
-    run(Command::new("cc")
-        .arg(standard)
-        .args(STRICT)
-        .arg("-I")
-        .arg(root.join("include"))
-        .arg(root.join(source))
-        .arg("-o")
-        .arg(&program)
-        .arg("-L")
-        .arg(bench)
-        .args(["-lmarsfm", "-lm", "-pthread"])
-        .arg(format!("-Wl,-rpath,{}", bench.display())));
-    program
-}
-
-fn peptide() -> PathBuf {
-    root().join("examples/data/QLAQ/QLAQ_full.pdb")
-}
-
-fn model() -> PathBuf {
-    bench().join("model.safetensors")
-}
+use support::*;
 
 #[test]
 fn atoms_come_back_in_the_callers_order_and_layout() {
@@ -147,9 +37,36 @@ fn a_markov_model_is_built_from_files() {
 }
 
 #[test]
+fn jumps_are_drawn_while_the_caller_goes_on() {
+    let program = compile("tests/c/jobs.c", "-std=c11", "jobs");
+    run(Command::new(program).arg(peptide()).arg(model()));
+}
+
+#[test]
+fn a_markov_model_is_built_of_frames_from_memory_and_updated() {
+    let program = compile("tests/c/recorded.c", "-std=c99", "recorded");
+    let data = root().join("examples/data/QLAQ");
+    let trajectories = (0..3).map(|r| data.join(format!("r{r}.xtc")));
+    let mut command = Command::new(program);
+    run(command.arg(data.join("QLAQ.pdb")).arg(bench().join("m.safetensors")).args(trajectories));
+}
+
+#[test]
+fn seeds_are_written_with_the_callers_names() {
+    let program = compile("tests/c/seeds.c", "-std=c99", "seeds");
+    let mut command = Command::new(program);
+    command.arg(peptide()).arg(default_model()).arg(bench()).args(["pdb", "xtc"]);
+    if release().join("libmarsfm_plugin_chemfiles.so").is_file() {
+        command.args(["gro", "trr"]);
+    } else {
+        marsfm_test_support::skip("GRO and TRR seeds", "the chemfiles plugin is not built");
+    }
+    run(&mut command);
+}
+
+#[test]
 fn the_example_in_c_and_in_rust_gives_eight_jumps() {
-    let default = root().join("examples/models/tetrapeptide/tetrapeptide.safetensors");
-    let model = if default.is_file() { default } else { model() };
+    let model = default_model();
     let mut endings = Vec::new();
     for standard in ["-std=c99", "-std=c11", "-std=c17"] {
         let program = compile("examples/c/hello_jump.c", standard, &format!("hello{standard}"));
@@ -213,15 +130,18 @@ fn nothing_is_lost_or_read_out_of_bounds() {
         marsfm_test_support::skip("libmarsfm under valgrind", "valgrind is not installed");
         return;
     }
-    for (source, name) in [("tests/c/order.c", "order-v"), ("tests/c/errors.c", "errors-v")] {
-        let program = compile(source, "-std=c99", name);
+    for name in ["order", "errors", "seeds", "jobs"] {
+        let program = compile(&format!("tests/c/{name}.c"), "-std=c11", &format!("{name}-v"));
         let mut valgrind = Command::new("valgrind");
         valgrind.args(["--quiet", "--error-exitcode=9", "--leak-check=full"]);
         valgrind.args(["--errors-for-leak-kinds=definite", "--show-leak-kinds=definite"]);
-        valgrind.env("RAYON_NUM_THREADS", "1").arg(program).arg(peptide()).arg(model());
-        if source.ends_with("errors.c") {
-            valgrind.arg(root().join("README.md"));
-        }
+        let model = if name == "seeds" { default_model() } else { model() };
+        valgrind.env("RAYON_NUM_THREADS", "1").arg(program).arg(peptide()).arg(model);
+        match name {
+            "errors" => valgrind.arg(root().join("README.md")),
+            "seeds" => valgrind.arg(bench()).args(["pdb", "xtc"]),
+            _ => &mut valgrind,
+        };
         run(&mut valgrind);
     }
 }
