@@ -1,5 +1,8 @@
 //! The `marsfm` program: arguments in, use-cases called, words and files out. No science here.
 
+#[macro_use]
+mod output;
+
 mod commands;
 mod progress;
 

@@ -24,7 +24,7 @@ pub use marsfm_host::{EngineLimits, Host};
 pub use marsfm_msm as msm;
 pub use marsfm_preparation as preparation;
 pub use marsfm_surrogate as surrogate;
-pub use marsfm_trajectory::write_atomically;
+pub use marsfm_trajectory::{AtomicFile, write_atomically};
 
 /// Reads a surrogate's model card without its weights.
 pub fn read_card(path: &Path) -> Result<surrogate::card::ModelCard, surrogate::SurrogateError> {

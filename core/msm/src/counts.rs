@@ -57,7 +57,7 @@ pub fn count_transitions<D: AsRef<[i32]> + Sync>(
     if n_states > MAX_STATES {
         return Err(MsmError::TooManyStates { n_states, max: MAX_STATES });
     }
-    let populations = populations(trajectories, n_states)?;
+    check_states(trajectories, n_states)?;
     let longest = trajectories.iter().map(|t| t.as_ref().len()).max().unwrap_or(0);
     if longest == 0 {
         return Err(MsmError::NoFrames);
@@ -65,22 +65,17 @@ pub fn count_transitions<D: AsRef<[i32]> + Sync>(
     if longest <= lag {
         return Err(MsmError::TooShort { lag, longest, n_trajectories: trajectories.len() });
     }
-    let mut counts = Matrix::zeros(n_states, n_states); // whole numbers are exact up to 2^53
-    let tally = counts.as_mut_slice();
+    let step = if mode == CountMode::Sample { lag } else { 1 };
+    let mut tally = Tally::new(n_states, step);
     let mut skipped = Vec::new();
     for (i, t) in trajectories.iter().enumerate() {
         let t = t.as_ref();
         if t.len() <= lag {
             skipped.push(i);
-            continue;
         }
-        let step = if mode == CountMode::Sample { lag } else { 1 };
-        for (a, b) in t.iter().zip(&t[lag..]).step_by(step) {
-            if *a >= 0 && *b >= 0 {
-                tally[*a as usize * n_states + *b as usize] += 1.0;
-            }
-        }
+        tally.add(t, lag);
     }
+    let (mut counts, populations) = tally.finish();
     if mode == CountMode::Effective {
         let factors = effective_row_factors(trajectories, &counts, lag);
         for i in 0..n_states {
@@ -95,25 +90,105 @@ pub fn count_transitions<D: AsRef<[i32]> + Sync>(
     Ok(CountMatrix { counts, populations, lag, mode, warnings })
 }
 
-/// Frames per state; also checks that every state exists.
-pub fn populations<D: AsRef<[i32]>>(
-    trajectories: &[D],
-    n_states: usize,
-) -> Result<Vec<u64>, MsmError> {
-    // Slot 0 is "none".
-    let mut tally = vec![0u64; n_states + 1];
+/// That every state exists.
+fn check_states<D: AsRef<[i32]>>(trajectories: &[D], n_states: usize) -> Result<(), MsmError> {
     for (trajectory, t) in trajectories.iter().enumerate() {
         let t = t.as_ref();
-        let legal = |s: &i32| (*s as i64 + 1) as u64 <= n_states as u64;
+        let legal = |s: &i32| s.wrapping_add(1) as u32 <= n_states as u32;
         if !t.iter().fold(true, |ok, s| ok & legal(s)) {
             let frame = t.iter().position(|s| !legal(s)).unwrap_or(0);
             let state = i64::from(t[frame]);
             return Err(MsmError::StateOutOfRange { trajectory, frame, state, n_states });
         }
-        t.iter().for_each(|s| tally[(s + 1) as usize] += 1);
     }
-    let out = tally.split_off(1);
-    Ok(out)
+    Ok(())
+}
+
+/// Frames per state; also checks that every state exists.
+pub(crate) fn populations<D: AsRef<[i32]>>(
+    trajectories: &[D],
+    n_states: usize,
+) -> Result<Vec<u64>, MsmError> {
+    check_states(trajectories, n_states)?;
+    // Slot 0 is "none".
+    let mut frames = vec![0u64; n_states + 1];
+    let all = trajectories.iter().flat_map(AsRef::as_ref);
+    all.for_each(|s| frames[(s + 1) as usize] += 1);
+    Ok(frames.split_off(1))
+}
+
+/// Pairs in whole numbers: half the size of f64, and no branch for frames without a state, which
+/// have row 0 and column 0.
+struct Tally {
+    width: usize,
+    /// Frames from one pair to the next.
+    step: usize,
+    cells: Vec<u32>,
+    /// Pairs in `cells`, which must not pass what a cell can hold.
+    pairs: u64,
+    counts: Matrix,
+    populations: Vec<u64>,
+}
+
+impl Tally {
+    fn new(n_states: usize, step: usize) -> Self {
+        let width = n_states + 1;
+        Self {
+            width,
+            step,
+            cells: vec![0; width * width],
+            pairs: 0,
+            counts: Matrix::zeros(n_states, n_states),
+            populations: vec![0; width],
+        }
+    }
+
+    /// A trajectory of legal states.
+    fn add(&mut self, t: &[i32], lag: usize) {
+        let n_pairs = t.len().saturating_sub(lag);
+        let (width, step) = (self.width, self.step);
+        for start in (0..n_pairs).step_by(step << 24) {
+            let end = (start + (step << 24)).min(n_pairs);
+            let more = (end - start).div_ceil(step) as u64;
+            if self.pairs + more > u64::from(u32::MAX) {
+                self.flush();
+            }
+            self.pairs += more;
+            let (from, to) = (&t[start..end], &t[start + lag..end + lag]);
+            if step == 1 {
+                for (a, b) in from.iter().zip(to) {
+                    self.cells[(a + 1) as usize * width + (b + 1) as usize] += 1;
+                }
+            } else {
+                for (a, b) in from.iter().zip(to).step_by(step) {
+                    self.cells[(a + 1) as usize * width + (b + 1) as usize] += 1;
+                }
+            }
+        }
+        // Frames that begin a counted pair are found in the rows of `cells` if all pairs count.
+        let seen = if step == 1 { n_pairs } else { 0 };
+        t[seen..].iter().for_each(|s| self.populations[(s + 1) as usize] += 1);
+    }
+
+    fn flush(&mut self) {
+        for (i, row) in self.cells.chunks_exact(self.width).enumerate() {
+            if self.step == 1 {
+                self.populations[i] += row.iter().map(|c| u64::from(*c)).sum::<u64>();
+            }
+            if i > 0 {
+                let into = self.counts.row_mut(i - 1);
+                // Whole numbers are exact up to 2^53.
+                into.iter_mut().zip(&row[1..]).for_each(|(sum, c)| *sum += f64::from(*c));
+            }
+        }
+        self.cells.fill(0);
+        self.pairs = 0;
+    }
+
+    fn finish(mut self) -> (Matrix, Vec<u64>) {
+        self.flush();
+        (self.counts, self.populations.split_off(1))
+    }
 }
 
 /// Reads states from floats: whole numbers of the range of i32, or an error that names the frame.

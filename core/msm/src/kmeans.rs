@@ -9,7 +9,9 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::{Packed, Set, TRIALS, accumulate, pack_trials, trial_distances};
+use crate::kernels::{
+    Nearest, Packed, Set, TRIALS, Trials, accumulate, pack_trials, trial_distances,
+};
 use crate::random::Stream;
 use crate::rows::{Real, Rows, check_finite, common_width};
 use crate::{Matrix, MsmError, Warning};
@@ -134,28 +136,29 @@ impl KMeans {
         // the data per centre. Only blocks drawn from are brought up to date before.
         let mut pending: Vec<f64> = centers.clone();
         let mut nearest = vec![T::INFINITY; n];
+        let mut owner = vec![0u32; n];
         let mut sums: Vec<f64> = {
-            let trials = pack_trials(&pending, d);
-            let blocks = nearest.par_chunks_mut(BLOCK).enumerate();
-            blocks.map(|(b, chunk)| data.trial_block(b, &trials, chunk)[0]).collect()
+            let trials = trials(&pending, &centers, d);
+            let blocks = nearest.par_chunks_mut(BLOCK).zip(owner.par_chunks_mut(BLOCK)).enumerate();
+            blocks.map(|(b, (near, own))| data.trial_block(b, &trials, near, own)[0]).collect()
         };
         while centers.len() < k * d {
             let total: f64 = sums.iter().sum();
             if !(total > 0.0) {
                 break; // every frame sits on a centre
             }
-            let now = pack_trials(&pending, d);
+            let now = trials(&pending, &centers, d);
             let mut fresh = Vec::new();
             let picks: Vec<usize> = (0..candidates)
                 .map(|_| {
                     let (b, rest) = pick_block(&sums, rng.uniform() * total);
                     let end = ((b + 1) * BLOCK).min(n);
-                    let chunk = &mut nearest[b * BLOCK..end];
+                    let near = &mut nearest[b * BLOCK..end];
                     if !fresh.contains(&b) {
-                        data.trial_block(b, &now, chunk);
+                        data.trial_block(b, &now, near, &mut owner[b * BLOCK..end]);
                         fresh.push(b);
                     }
-                    b * BLOCK + pick(chunk, rest)
+                    b * BLOCK + pick(near, rest)
                 })
                 .collect();
             // Lane 0 is the pending centre, the others are candidates.
@@ -163,11 +166,12 @@ impl KMeans {
             for group in picks.chunks(TRIALS - 1) {
                 let mut lanes = pending.clone();
                 group.iter().for_each(|&i| lanes.extend(data.row(i)));
-                let trials = pack_trials(&lanes, d);
+                let trials = trials(&lanes, &centers, d);
                 let blocks: Vec<[f64; TRIALS]> = nearest
                     .par_chunks_mut(BLOCK)
+                    .zip(owner.par_chunks_mut(BLOCK))
                     .enumerate()
-                    .map(|(b, chunk)| data.trial_block(b, &trials, chunk))
+                    .map(|(b, (near, own))| data.trial_block(b, &trials, near, own))
                     .collect();
                 for lane in 1..=group.len() {
                     let potential: f64 = blocks.iter().map(|s| s[lane]).sum();
@@ -318,6 +322,22 @@ pub fn assign<T: Real>(centers: &Matrix, rows: &Rows<'_, T>) -> Result<Vec<i32>,
     Ok(out)
 }
 
+/// Trial centres `lanes`, of which the first is the last of `centers`. A frame nearer to its owner
+/// than half the way from there to the nearest lane stays with it.
+fn trials<T: Real>(lanes: &[f64], centers: &[f64], d: usize) -> Trials<T> {
+    let pending = centers.len() / d - 1;
+    let bound = |(owner, center): (usize, &[f64])| {
+        // The owner is no rival of itself.
+        let rivals = lanes.chunks_exact(d).skip(usize::from(owner == pending));
+        let far = rivals.map(|r| r.iter().zip(center).map(|(a, b)| (a - b) * (a - b)).sum::<f64>());
+        // A margin for rounding; without a rival nothing is settled, for there may be no distance yet.
+        let nearest = far.fold(f64::INFINITY, f64::min);
+        T::from_f64(if nearest.is_finite() { 0.2499 * nearest } else { 0.0 })
+    };
+    let bounds = centers.chunks_exact(d).enumerate().map(bound).collect();
+    Trials { lanes: pack_trials(lanes, d), pending: pending as u32, bounds }
+}
+
 /// The block that a running sum over blocks reaches `target` in, and what is left of it there.
 fn pick_block(block_sums: &[f64], mut target: f64) -> (usize, f64) {
     let mut block = 0;
@@ -414,19 +434,26 @@ impl<'a, T: Real> Data<'a, T> {
     }
 
     /// One pass of k-means++ over block `b`: see [`trial_distances`].
-    fn trial_block(&self, b: usize, trials: &[[T; TRIALS]], nearest: &mut [T]) -> [f64; TRIALS] {
+    fn trial_block(
+        &self,
+        b: usize,
+        trials: &Trials<T>,
+        near: &mut [T],
+        owner: &mut [u32],
+    ) -> [f64; TRIALS] {
         let mut sums = [0.0; TRIALS];
-        self.for_spans(b * BLOCK, b * BLOCK + nearest.len(), |rows, at| {
-            trial_distances(self.set, rows, trials, &mut nearest[at], &mut sums);
+        self.for_spans(b * BLOCK, b * BLOCK + near.len(), |rows, at| {
+            let nearest = Nearest { distance: &mut near[at.clone()], owner: &mut owner[at] };
+            trial_distances(self.set, rows, trials, nearest, &mut sums);
         });
         sums
     }
 
     /// Lowers `nearest` to the squared distance to `center`.
     fn lower(&self, nearest: &mut [T], center: &[f64]) {
-        let trials = pack_trials(center, self.width);
+        let trials = trials(center, center, self.width);
         nearest.par_chunks_mut(BLOCK).enumerate().for_each(|(b, chunk)| {
-            self.trial_block(b, &trials, chunk);
+            self.trial_block(b, &trials, chunk, &mut vec![0; chunk.len()]);
         });
     }
 

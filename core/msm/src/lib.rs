@@ -3,7 +3,8 @@
 //! Data flows one way: rows of features ([`Rows`]) → [`tica`] → [`kmeans`] microstates →
 //! [`counts`] → [`estimate`] (reversible T and pi) → [`pcca`] macrostates → [`pairs`] for training;
 //! [`validate`] asks whether the model should be trusted; [`pipeline`] does all of it and is saved
-//! as one file; [`staged`] does it in passes over data larger than memory or spread over machines. Nothing here knows geometry, trajectories or tensors.
+//! as one file; [`staged`] does it in passes over data larger than memory or spread over machines.
+//! Nothing here knows geometry, trajectories or tensors.
 //!
 //! Trajectories stay separate: no lag crosses a seam. Lags are in frames. States keep their *full*
 //! numbering everywhere; [`NO_STATE`] (-1) or `None` means "in no set". Estimators fit to immutable
@@ -14,6 +15,7 @@
 mod error;
 mod kernels;
 mod matrix;
+mod order;
 mod polytope;
 mod random;
 mod rows;
@@ -49,4 +51,4 @@ pub use pipeline::{Msm, MsmBuilder};
 pub use rows::{Real, Rows};
 pub use tica::{Scaling, Tica, TicaModel};
 pub use uncertainty::{BayesianMsm, Posterior};
-pub use update::Drift;
+pub use update::{Drift, Update};

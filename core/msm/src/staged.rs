@@ -3,10 +3,10 @@
 //!
 //! A pass looks at one trajectory at a time and keeps little of it: its moments (4 d² numbers), then
 //! its share of the points that k-means sees (a fixed, seeded subsample of the projection), then one
-//! microstate per frame. What passes keep is filed by the number of the trajectory and put together
-//! in that order, so the result does not depend on who looked at which trajectory, or when: one run
-//! and any division into parts give the same bits. With no more frames than `max_points` they are
-//! the bits of [`MsmBuilder::build`].
+//! microstate per frame. What passes keep is filed by the number of the trajectory and summed in the
+//! order of the trajectories' digests, so the result depends neither on who looked at which
+//! trajectory, or when, nor on how they are listed: one run and any division into parts give the
+//! same bits. With no more frames than `max_points` they are the bits of [`MsmBuilder::build`].
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kmeans::assign;
 use crate::moments::PairMoments;
+use crate::order::{Digest, by_digest, mix};
 use crate::stream::MomentStream;
 use crate::{KMeansModel, Msm, MsmBuilder, MsmError, Real, Rows, Tica, TicaModel, Warning};
 
@@ -40,6 +41,8 @@ pub struct TrajectoryMoments {
     pub frames: usize,
     /// Moments of its pairs; `None` if it is not longer than the lag.
     pub moments: Option<PairMoments>,
+    /// Digest of its features.
+    pub digest: u64,
 }
 
 /// After the first pass: what a frame's coordinates in the projection are.
@@ -51,6 +54,8 @@ pub struct Projection {
     pub tica: TicaModel,
     /// Frames of every trajectory.
     pub lengths: Vec<usize>,
+    /// Digest of every trajectory: their order in sums, and the phase of its points.
+    pub digests: Vec<u64>,
 }
 
 /// After the second pass: what a frame's microstate is.
@@ -68,6 +73,7 @@ pub struct Centers {
 pub struct MomentPass {
     stream: MomentStream,
     frames: usize,
+    digest: Digest,
 }
 
 /// Looks at one trajectory for the second time.
@@ -95,7 +101,8 @@ impl Plan {
                 expected: "false for a model built in passes".into(),
             });
         }
-        Ok(MomentPass { stream: MomentStream::new(self.settings.tica_lag, width)?, frames: 0 })
+        let stream = MomentStream::new(self.settings.tica_lag, width)?;
+        Ok(MomentPass { stream, frames: 0, digest: Digest::new() })
     }
 
     /// The projection, from every trajectory's moments.
@@ -105,17 +112,18 @@ impl Plan {
         let lengths: Vec<usize> = parts.values().map(|p| p.frames).collect();
         let longest = lengths.iter().copied().max().unwrap_or(0);
         self.settings.check(longest, self.n_trajectories)?;
+        let digests: Vec<u64> = parts.values().map(|p| p.digest).collect();
+        let skipped: Vec<usize> =
+            parts.iter().filter(|(_, p)| p.moments.is_none()).map(|(n, _)| *n).collect();
         let mut total: Option<PairMoments> = None;
-        let mut skipped = Vec::new();
-        for (number, part) in parts {
-            match (part.moments, &mut total) {
-                (None, _) => skipped.push(number),
-                (Some(m), None) => {
+        for m in by_digest(&digests).iter().filter_map(|n| parts[n].moments.as_ref()) {
+            match &mut total {
+                Some(sum) => sum.merge(m)?,
+                None => {
                     let mut sum = PairMoments::new(lag, m.width())?;
-                    sum.merge(&m)?;
+                    sum.merge(m)?;
                     total = Some(sum);
                 }
-                (Some(m), Some(sum)) => sum.merge(&m)?,
             }
         }
         let total = total.ok_or(MsmError::TooShort {
@@ -132,7 +140,7 @@ impl Plan {
             let skipped = Warning::SkippedTrajectories { what, lag, trajectories: skipped };
             tica.warnings.insert(0, skipped);
         }
-        Ok(Projection { plan: self, tica, lengths })
+        Ok(Projection { plan: self, tica, lengths, digests })
     }
 }
 
@@ -140,12 +148,14 @@ impl MomentPass {
     /// Takes the next frames.
     pub fn push<T: Real>(&mut self, rows: &Rows<'_, T>) -> Result<(), MsmError> {
         self.frames += rows.n_rows();
+        self.digest.push(rows);
         self.stream.push(rows)
     }
 
     /// Ends the trajectory.
     pub fn finish(mut self) -> Result<TrajectoryMoments, MsmError> {
-        Ok(TrajectoryMoments { frames: self.frames, moments: self.stream.end_trajectory()? })
+        let moments = self.stream.end_trajectory()?;
+        Ok(TrajectoryMoments { frames: self.frames, moments, digest: self.digest.finish() })
     }
 }
 
@@ -155,7 +165,7 @@ impl Projection {
         let total: usize = self.lengths.iter().sum();
         let stride = total.div_ceil(self.plan.max_points.max(1)).max(1);
         // Another phase for every trajectory, so that no period of the data is met again and again.
-        let phase = mix(self.plan.settings.rng_seed ^ mix(number as u64));
+        let phase = mix(self.plan.settings.rng_seed ^ self.digests[number]);
         let offset = (phase % stride as u64) as usize;
         PointPass { projection: self, offset, stride, frame: 0, points: Vec::new() }
     }
@@ -164,8 +174,10 @@ impl Projection {
     pub fn centers(self, parts: Parts<Vec<f64>>) -> Result<Centers, MsmError> {
         complete(&parts, self.plan.n_trajectories)?;
         let width = self.tica.n_kept;
-        let points =
-            parts.values().map(|p| Rows::new(p, width)).collect::<Result<Vec<_>, MsmError>>()?;
+        let points = by_digest(&self.digests)
+            .iter()
+            .map(|number| Rows::new(&parts[number], width))
+            .collect::<Result<Vec<_>, MsmError>>()?;
         let kmeans = self.plan.settings.centers(self.plan.settings.n_microstates, &points)?;
         let n_points = points.iter().map(Rows::n_rows).sum();
         Ok(Centers { projection: self, kmeans, n_points })
@@ -199,7 +211,7 @@ impl Centers {
 
     /// The model, from every trajectory's states.
     pub fn model(self, parts: Parts<Vec<i32>>) -> Result<Msm, MsmError> {
-        let Self { projection: Projection { plan, tica, lengths }, kmeans, n_points } = self;
+        let Self { projection: Projection { plan, tica, lengths, .. }, kmeans, n_points } = self;
         complete(&parts, plan.n_trajectories)?;
         if let Some((number, part)) = parts.iter().find(|(n, p)| p.len() != lengths[**n]) {
             return Err(MsmError::Parameter {
@@ -244,13 +256,6 @@ fn complete<T>(parts: &Parts<T>, n: usize) -> Result<(), MsmError> {
     };
     let expected = format!("one of each trajectory from 0 to {}", n.saturating_sub(1));
     Err(MsmError::Parameter { what: "the set of parts", got, expected })
-}
-
-/// Spreads the bits of a number (the finaliser of SplitMix64).
-fn mix(x: u64) -> u64 {
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

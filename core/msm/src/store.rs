@@ -47,6 +47,19 @@ fn arrays(m: &mut Msm) -> Vec<(String, Field<'_>)> {
 
 type Bytes = (Dtype, Vec<usize>, Vec<u8>);
 
+fn failed(detail: String) -> MsmError {
+    MsmError::File { path: "model".into(), detail }
+}
+
+fn views(data: &BTreeMap<String, Bytes>) -> Result<Vec<(String, TensorView<'_>)>, MsmError> {
+    data.iter()
+        .map(|(name, (dtype, shape, bytes))| {
+            Ok((name.clone(), TensorView::new(*dtype, shape.clone(), bytes)?))
+        })
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| failed(e.to_string()))
+}
+
 fn f64_bytes(shape: Vec<usize>, data: &[f64]) -> Bytes {
     (Dtype::F64, shape, data.iter().flat_map(|v| v.to_le_bytes()).collect())
 }
@@ -115,7 +128,12 @@ struct Version {
 impl Msm {
     /// The model as bytes of a safetensors file.
     pub fn to_bytes(&self) -> Result<Vec<u8>, MsmError> {
-        let failed = |detail: String| MsmError::File { path: "model".into(), detail };
+        let (data, header) = self.parts()?;
+        safetensors::serialize(views(&data)?, Some(header)).map_err(|e| failed(e.to_string()))
+    }
+
+    /// Arrays by name, and the header.
+    fn parts(&self) -> Result<(BTreeMap<String, Bytes>, HashMap<String, String>), MsmError> {
         let mut light = self.clone();
         let mut data: BTreeMap<String, Bytes> = BTreeMap::new();
         for (name, field) in arrays(&mut light) {
@@ -144,15 +162,7 @@ impl Msm {
         }
         let header = Header { format: FORMAT_VERSION, model: light };
         let json = serde_json::to_string(&header).map_err(|e| failed(e.to_string()))?;
-        let views = data
-            .iter()
-            .map(|(name, (dtype, shape, bytes))| {
-                Ok((name.clone(), TensorView::new(*dtype, shape.clone(), bytes)?))
-            })
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-            .map_err(|e| failed(e.to_string()))?;
-        safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), json)])))
-            .map_err(|e| failed(e.to_string()))
+        Ok((data, HashMap::from([(KEY.to_string(), json)])))
     }
 
     /// Reads a model from bytes; `path` only names it in errors.
@@ -199,11 +209,15 @@ impl Msm {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(".part");
         let part = path.with_file_name(name);
-        let bytes = self.to_bytes()?;
-        std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path)).map_err(|e| {
-            let _ = std::fs::remove_file(&part);
-            failed(e)
-        })
+        let (data, header) = self.parts()?;
+        // Array after array: a copy of the whole file in memory is not needed.
+        safetensors::serialize_to_file(views(&data)?, Some(header), &part)
+            .map_err(|e| std::io::Error::other(e.to_string()))
+            .and_then(|()| std::fs::rename(&part, path))
+            .map_err(|e| {
+                let _ = std::fs::remove_file(&part);
+                failed(e)
+            })
     }
 
     /// Reads a model from a file.

@@ -34,63 +34,102 @@ impl Drift {
     }
 }
 
+/// New trajectories on their way into a model, piece by piece; one microstate per frame is kept.
+pub struct Update<'a> {
+    msm: &'a Msm,
+    added: Vec<Vec<i32>>,
+    current: Vec<i32>,
+    squares: f64,
+}
+
 impl Msm {
     /// The model with trajectories added.
     pub fn updated<T: Real>(&self, new: &[Rows<'_, T>]) -> Result<(Self, Drift), MsmError> {
-        let mut trajectories = self.micro_trajectories.clone();
-        let old: usize = trajectories.iter().map(Vec::len).sum();
-        let (mut squares, mut added) = (0.0, 0);
-        for (t, rows) in new.iter().enumerate() {
-            if rows.width() != self.tica.mean.len() {
-                return Err(MsmError::FeatureCount {
-                    trajectory: t,
-                    expected: self.tica.mean.len(),
-                    got: rows.width(),
-                });
-            }
-            crate::rows::check_finite(rows, t, 0, rows.n_rows())?;
-            let projected = self.tica.transform(rows)?;
-            let states = assign(&self.centers, &Rows::new(&projected, self.tica.n_kept)?)?;
-            for (row, state) in projected.chunks_exact(self.tica.n_kept).zip(&states) {
-                let center = self.centers.row(*state as usize);
-                squares += row.iter().zip(center).map(|(x, y)| (x - y) * (x - y)).sum::<f64>();
-            }
-            added += states.len();
-            trajectories.push(states);
+        let mut update = self.update();
+        for rows in new {
+            update.push(rows)?;
+            update.end_trajectory();
         }
+        update.finish()
+    }
+
+    /// Begins to add trajectories.
+    pub fn update(&self) -> Update<'_> {
+        Update { msm: self, added: vec![], current: vec![], squares: 0.0 }
+    }
+}
+
+impl Update<'_> {
+    /// Takes the next frames of the current trajectory.
+    pub fn push<T: Real>(&mut self, rows: &Rows<'_, T>) -> Result<(), MsmError> {
+        let (trajectory, frame) = (self.added.len(), self.current.len());
+        let tica = &self.msm.tica;
+        if rows.width() != tica.mean.len() {
+            let (expected, got) = (tica.mean.len(), rows.width());
+            return Err(MsmError::FeatureCount { trajectory, expected, got });
+        }
+        crate::rows::check_finite(rows, trajectory, 0, rows.n_rows()).map_err(|e| match e {
+            MsmError::NotFinite { trajectory, frame: f, feature, value } => {
+                MsmError::NotFinite { trajectory, frame: frame + f, feature, value }
+            }
+            other => other,
+        })?;
+        let projected = tica.transform(rows)?;
+        let states = assign(&self.msm.centers, &Rows::new(&projected, tica.n_kept)?)?;
+        for (row, state) in projected.chunks_exact(tica.n_kept).zip(&states) {
+            let center = self.msm.centers.row(*state as usize);
+            self.squares += row.iter().zip(center).map(|(x, y)| (x - y) * (x - y)).sum::<f64>();
+        }
+        self.current.extend(states);
+        Ok(())
+    }
+
+    /// Ends the current trajectory.
+    pub fn end_trajectory(&mut self) {
+        self.added.push(std::mem::take(&mut self.current));
+    }
+
+    /// The model with what was added.
+    pub fn finish(self) -> Result<(Msm, Drift), MsmError> {
+        let Self { msm: before, added: new, squares, .. } = self;
+        let old: usize = before.micro_trajectories.iter().map(Vec::len).sum();
+        let added: usize = new.iter().map(Vec::len).sum();
         if added == 0 {
             return Err(MsmError::NoFrames);
         }
+        let mut trajectories = before.micro_trajectories.clone();
+        trajectories.extend(new);
         let kmeans = KMeansModel {
-            centers: self.centers.clone(),
-            inertias: vec![self.inertia + squares],
+            centers: before.centers.clone(),
+            inertias: vec![before.inertia + squares],
             converged: true,
             warnings: vec![],
         };
-        let mut tica = self.tica.clone();
+        let mut tica = before.tica.clone();
         tica.warnings.clear();
-        let mut msm = self.settings.assemble(tica, kmeans, trajectories)?;
-        msm.origin = self.origin.clone();
-        msm.clustered_frames = self.clustered_frames + added as u64;
+        let mut msm = before.settings.assemble(tica, kmeans, trajectories)?;
+        msm.origin = before.origin.clone();
+        msm.clustered_frames = before.clustered_frames + added as u64;
         let of_frames = |populations: &[u64], frames: usize| -> Vec<f64> {
             populations.iter().map(|n| *n as f64 / frames.max(1) as f64).collect()
         };
         let added_populations: Vec<u64> =
-            msm.micro_populations.iter().zip(&self.micro_populations).map(|(n, o)| n - o).collect();
-        let before = of_frames(&self.micro_populations, old);
-        let after = of_frames(&added_populations, added);
-        let per_old_frame = self.inertia / (self.clustered_frames.max(1) as f64);
-        let k = self.n_macrostates().max(2) - 1;
+            msm.micro_populations.iter().zip(&before.micro_populations).map(|(n, o)| n - o).collect();
+        let per_old_frame = before.inertia / (before.clustered_frames.max(1) as f64);
+        let k = before.n_macrostates().max(2) - 1;
         let drift = Drift {
             frames_before: old,
             frames_added: added,
             distance_ratio: squares / added as f64 / per_old_frame,
-            population_distance: jensen_shannon(&before, &after),
-            newly_connected: (0..self.centers.n_rows())
+            population_distance: jensen_shannon(
+                &of_frames(&before.micro_populations, old),
+                &of_frames(&added_populations, added),
+            ),
+            newly_connected: (0..before.centers.n_rows())
                 .filter(|i| msm.micro.row_of_state[*i].is_some())
-                .filter(|i| self.micro.row_of_state[*i].is_none())
+                .filter(|i| before.micro.row_of_state[*i].is_none())
                 .count(),
-            timescales_before: self.micro.timescales(k)?,
+            timescales_before: before.micro.timescales(k)?,
             timescales_after: msm.micro.timescales(k)?,
         };
         Ok((msm, drift))

@@ -383,15 +383,26 @@ mod tests {
                     .sum();
                 assert!((moved - want).abs() < 1e-9 * (n * d) as f64);
 
-                let trials = pack_trials::<T>(&centers.as_slice()[..d * k.min(TRIALS)], d);
-                let mut nearest = vec![T::from_f64(2.0); n];
+                // Half of the frames settled with owner 1, at a distance below its bound.
+                let lanes = pack_trials::<T>(&centers.as_slice()[..d * k.min(TRIALS)], d);
+                let bounds = vec![T::ZERO, T::from_f64(0.5)];
+                let trials = Trials { lanes, pending: 7, bounds };
+                let start = |i: usize| if i % 2 == 0 { 2.0 } else { 0.25 };
+                let mut near: Vec<T> = (0..n).map(|i| T::from_f64(start(i))).collect();
+                let mut owner: Vec<u32> = (0..n).map(|i| (i % 2) as u32).collect();
                 let mut sums = [0.0; TRIALS];
-                trial_distances(set, &rows, &trials, &mut nearest, &mut sums);
+                let nearest = Nearest { distance: &mut near, owner: &mut owner };
+                trial_distances(set, &rows, &trials, nearest, &mut sums);
+                let first = |i| if i % 2 == 0 { distance(i, 0).min(2.0) } else { 0.25 };
                 for lane in 0..k.min(TRIALS) {
-                    let first = |i| distance(i, 0).min(2.0);
-                    let want: f64 = (0..n).map(|i| first(i).min(distance(i, lane))).sum();
+                    let low = |i| if i % 2 == 0 { first(i).min(distance(i, lane)) } else { 0.25 };
+                    let want: f64 = (0..n).map(low).sum();
                     assert!((sums[lane] - want).abs() <= tolerance * n as f64);
-                    assert!((nearest[0].wide() - first(0)).abs() <= tolerance);
+                }
+                for i in 0..n {
+                    assert!((near[i].wide() - first(i)).abs() <= tolerance);
+                    let moved = i % 2 == 0 && near[i].wide() < 2.0;
+                    assert_eq!(owner[i], if moved { 7 } else { (i % 2) as u32 });
                 }
             }
         }

@@ -214,13 +214,30 @@ pub(crate) fn pack_trials<T: Lane>(centers: &[f64], d: usize) -> Vec<[T; TRIALS]
     out
 }
 
-/// One pass of k-means++ over rows: lowers `nearest` to the squared distance to lane 0, then adds
-/// min(nearest, squared distance to each lane) to `sums`. Lane 0 thus sums `nearest` itself.
+/// What k-means++ knows of frames: squared distance to the nearest centre, and which that is.
+pub(crate) struct Nearest<'a, T> {
+    pub distance: &'a mut [T],
+    pub owner: &'a mut [u32],
+}
+
+/// Trial centres of one pass of k-means++.
+pub(crate) struct Trials<T> {
+    /// [`pack_trials`]; lane 0 is a centre, the others may become one.
+    pub lanes: Vec<[T; TRIALS]>,
+    /// Number of the centre in lane 0.
+    pub pending: u32,
+    /// By owner: frames nearer to it than this are nearer to it than to any lane.
+    pub bounds: Vec<T>,
+}
+
+/// One pass of k-means++ over rows: lowers the distances to those to lane 0, then adds
+/// min(distance, squared distance to each lane) to `sums`. Lane 0 thus sums the distances. Frames
+/// that the triangle inequality keeps with their owner are not looked at.
 pub(crate) fn trial_distances<T: Lane>(
     set: Set,
     rows: &[T],
-    trials: &[[T; TRIALS]],
-    nearest: &mut [T],
+    trials: &Trials<T>,
+    nearest: Nearest<'_, T>,
     sums: &mut [f64; TRIALS],
 ) {
     match set {
@@ -238,8 +255,8 @@ pub(crate) fn trial_distances<T: Lane>(
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 fn trial_avx512<T: Lane>(
     rows: &[T],
-    trials: &[[T; TRIALS]],
-    nearest: &mut [T],
+    trials: &Trials<T>,
+    nearest: Nearest<'_, T>,
     sums: &mut [f64; TRIALS],
 ) {
     trial_body::<T, true>(rows, trials, nearest, sums);
@@ -249,37 +266,54 @@ fn trial_avx512<T: Lane>(
 #[target_feature(enable = "avx2,fma")]
 fn trial_avx2<T: Lane>(
     rows: &[T],
-    trials: &[[T; TRIALS]],
-    nearest: &mut [T],
+    trials: &Trials<T>,
+    nearest: Nearest<'_, T>,
     sums: &mut [f64; TRIALS],
 ) {
     trial_body::<T, true>(rows, trials, nearest, sums);
 }
 
+/// Frames that are sorted into near and far at a time.
+const SIEVE: usize = 256;
+
 #[inline(always)]
 fn trial_body<T: Lane, const FUSED: bool>(
     rows: &[T],
-    trials: &[[T; TRIALS]],
-    nearest: &mut [T],
+    trials: &Trials<T>,
+    nearest: Nearest<'_, T>,
     sums: &mut [f64; TRIALS],
 ) {
-    let d = trials.len();
+    let d = trials.lanes.len();
     let mut total = *sums;
-    for (row, near) in rows.chunks_exact(d).zip(nearest) {
-        let mut acc = [T::ZERO; TRIALS];
-        for (x, c) in row.iter().zip(trials) {
-            for l in 0..TRIALS {
-                let v = x.minus(c[l]);
-                acc[l] = v.times_plus::<FUSED>(v, acc[l]);
+    let mut open = [0u32; SIEVE];
+    let parts = nearest.distance.chunks_mut(SIEVE).zip(nearest.owner.chunks_mut(SIEVE));
+    for ((distance, owner), rows) in parts.zip(rows.chunks(SIEVE * d)) {
+        let (mut kept, mut n) = ([0.0; 4], 0);
+        for (i, (near, owner)) in distance.iter().zip(&*owner).enumerate() {
+            let settled = *near < trials.bounds[*owner as usize];
+            kept[i % 4] += if settled { near.wide() } else { 0.0 };
+            open[n] = i as u32;
+            n += usize::from(!settled);
+        }
+        let kept = (kept[0] + kept[1]) + (kept[2] + kept[3]);
+        total.iter_mut().for_each(|t| *t += kept);
+        for i in open[..n].iter().map(|i| *i as usize) {
+            let mut acc = [T::ZERO; TRIALS];
+            for (x, c) in rows[i * d..(i + 1) * d].iter().zip(&trials.lanes) {
+                for l in 0..TRIALS {
+                    let v = x.minus(c[l]);
+                    acc[l] = v.times_plus::<FUSED>(v, acc[l]);
+                }
             }
-        }
-        if acc[0] < *near {
-            *near = acc[0];
-        }
-        let bound = *near;
-        for l in 0..TRIALS {
-            let low = if acc[l] < bound { acc[l] } else { bound };
-            total[l] += low.wide();
+            if acc[0] < distance[i] {
+                distance[i] = acc[0];
+                owner[i] = trials.pending;
+            }
+            let bound = distance[i];
+            for l in 0..TRIALS {
+                let low = if acc[l] < bound { acc[l] } else { bound };
+                total[l] += low.wide();
+            }
         }
     }
     *sums = total;

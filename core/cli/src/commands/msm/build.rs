@@ -148,16 +148,10 @@ pub fn run(host: &Host, a: &Build) -> anyhow::Result<ExitCode> {
         choices =
             auto::choose(host, &mut request, a.settings.fixed(), |stage| progress.stage(stage))?;
     }
-    let n = request.files.trajectories.len() as u64;
-    let mut running = 0;
-    let msm = passes::build(host, &request, |pass, done| {
-        if pass != running {
-            progress.stage(["moments", "points for k-means", "states"][pass - 1]);
-            running = pass;
-        }
-        progress.at(done as u64, n, "trajectories".into());
-    })?;
     progress.clear();
+    let mut passes = Passes::new(request.files.trajectories.len());
+    let msm = passes::build(host, &request, |pass, done| passes.at(pass, done))?;
+    passes.clear();
     msm.save(&a.out)?;
     if let Some(page) = &a.report {
         progress.stage("report");
@@ -173,4 +167,33 @@ pub fn run(host: &Host, a: &Build) -> anyhow::Result<ExitCode> {
     }
     show::tell(&msm, &choices, a.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Progress of the three passes of a build.
+pub struct Passes {
+    progress: Progress,
+    running: usize,
+    trajectories: u64,
+}
+
+impl Passes {
+    /// Over so many trajectories.
+    pub fn new(trajectories: usize) -> Self {
+        Self { progress: Progress::new(), running: 0, trajectories: trajectories as u64 }
+    }
+
+    /// Trajectories done of a pass.
+    pub fn at(&mut self, pass: usize, done: usize) {
+        if pass != self.running {
+            let names = ["moments", "points for k-means", "states"];
+            self.progress.stage(names[(pass - 1).min(2)]);
+            self.running = pass;
+        }
+        self.progress.at(done as u64, self.trajectories, "trajectories".into());
+    }
+
+    /// Removes what is shown.
+    pub fn clear(&mut self) {
+        self.progress.clear();
+    }
 }

@@ -1,15 +1,15 @@
 //! `marsfm msm assign|update`.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use marsfm::Host;
 use marsfm::markov::serve;
 use marsfm::msm::Msm;
 
 use super::Files;
+use super::build::Passes;
 
 /// Arguments of `marsfm msm assign`.
 #[derive(clap::Args)]
@@ -31,6 +31,9 @@ pub struct Update {
     model: PathBuf,
     #[command(flatten)]
     files: Files,
+    /// Build everything anew of the old and the new trajectories, with the old settings.
+    #[arg(long)]
+    refit: bool,
     /// Print the drift as JSON.
     #[arg(long)]
     json: bool,
@@ -42,7 +45,8 @@ pub struct Update {
 /// `marsfm msm assign`.
 pub fn assign(host: &Host, a: &Assign) -> anyhow::Result<ExitCode> {
     let msm = Msm::load(&a.model)?;
-    let mut table = String::from("trajectory,frame,time_ps,microstate,macrostate\n");
+    let mut table = std::io::BufWriter::new(marsfm::AtomicFile::create(&a.out)?);
+    writeln!(table, "trajectory,frame,time_ps,microstate,macrostate")?;
     let (mut frames, mut lost) = (0, 0);
     serve::assign_files(host, &msm, &a.files.request(), |t, frame_ps| {
         let name = match t.name.contains([',', '"', '\n']) {
@@ -56,8 +60,7 @@ pub fn assign(host: &Host, a: &Assign) -> anyhow::Result<ExitCode> {
         frames += t.micro.len();
         Ok(())
     })?;
-    marsfm::write_atomically(&a.out, table.as_bytes())
-        .with_context(|| format!("{}: cannot write", a.out.display()))?;
+    table.into_inner().map_err(|e| e.into_error())?.commit()?;
     println!("{frames} frames, {lost} in no macrostate; written to {}", a.out.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -65,7 +68,14 @@ pub fn assign(host: &Host, a: &Assign) -> anyhow::Result<ExitCode> {
 /// `marsfm msm update`.
 pub fn update(host: &Host, a: &Update) -> anyhow::Result<ExitCode> {
     let old = Msm::load(&a.model)?;
-    let (new, drift) = serve::update(host, &old, &a.files.request())?;
+    let files = a.files.request();
+    let (mut new, drift) = serve::update(host, &old, &files)?;
+    if a.refit {
+        let all = new.micro_trajectories.len();
+        let mut passes = Passes::new(all);
+        new = serve::refit(host, &old, &files, |pass, done| passes.at(pass, done))?;
+        passes.clear();
+    }
     new.save(&a.out)?;
     if a.json {
         super::super::print_json(&drift)?;
@@ -84,8 +94,12 @@ pub fn update(host: &Host, a: &Update) -> anyhow::Result<ExitCode> {
         "slowest timescales, frames: {:.0?} before, {:.0?} now",
         drift.timescales_before, drift.timescales_after
     );
+    if a.refit {
+        println!("built anew of all {} trajectories:", new.micro_trajectories.len());
+        return super::show::tell(&new, &[], false).map(|()| ExitCode::SUCCESS);
+    }
     if drift.centres_are_outgrown() {
-        println!("note: the centres do not fit the new frames: build anew with all trajectories");
+        println!("note: the centres do not fit the new frames; --refit builds everything anew");
     }
     Ok(ExitCode::SUCCESS)
 }
