@@ -95,9 +95,8 @@ def all_cases(quick):
 
 
 def protein():
-    """Ubiquitin of the shared fixtures, or the small protein of the checkout."""
-    shared = Path(os.environ.get("MARSFM_SHARED", inputs.ROOT.parent / "shared"))
-    ubiquitin = shared / "fixtures/observables/ubiquitin.pdb"
+    """Ubiquitin of the reference fixtures (MARSFM_SHARED), or the small protein of the checkout."""
+    ubiquitin = Path(os.environ.get("MARSFM_SHARED", "")) / "fixtures/observables/ubiquitin.pdb"
     return ubiquitin if ubiquitin.is_file() else inputs.ROOT / "examples/data/chignolin/chignolin.pdb"
 
 

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use marsfm_geometry::Topology;
+use marsfm_geometry::{ResidueType, Topology};
 use marsfm_trajectory::Frame;
 use serde::{Deserialize, Serialize};
 
+use crate::distances::backbone_groups;
+use crate::torsion_list::residue_name;
 use crate::{
     Combined, FeatureError, Featurizer, PairDistances, PairScheme, RgSecondaryStructure,
     TorsionFeatures,
@@ -68,7 +70,10 @@ impl FeatureKind {
                 .or_else(|_| PairDistances::new(topology, scheme, 1))
         };
         Ok(match self {
-            Self::Torsions => Box::new(TorsionFeatures::new(topology, Some(reference))?),
+            Self::Torsions => {
+                side_chains_are_known(topology)?;
+                Box::new(TorsionFeatures::new(topology, Some(reference))?)
+            }
             Self::Backbone => {
                 let all = TorsionFeatures::new(topology, Some(reference))?;
                 let backbone = all.torsions().iter().filter(|t| t.kind.is_backbone());
@@ -79,6 +84,23 @@ impl FeatureKind {
             Self::Contacts => Box::new(pairs(PairScheme::ClosestHeavy)?.contacts(CONTACT_NM)),
             Self::RgSs => Box::new(RgSecondaryStructure::new(topology)?),
         })
+    }
+}
+
+/// A residue that is no amino acid known here would silently go without its side chain.
+fn side_chains_are_known(topology: &Topology) -> Result<(), FeatureError> {
+    let known = |r: usize| ResidueType::from_name(&topology.residues[r].name).is_some();
+    let strange = backbone_groups(topology).into_iter().map(|(r, _)| r).find(|r| !known(*r));
+    match strange {
+        None => Ok(()),
+        Some(r) => Err(FeatureError::Topology {
+            feature: "side-chain torsions",
+            message: format!(
+                "residue {} is none of the 20 amino acids; rename it, or use other features \
+                 (backbone, ca-distances, heavy-distances, a plugin)",
+                residue_name(topology, r)
+            ),
+        }),
     }
 }
 

@@ -274,12 +274,15 @@ impl MsmBuilder {
         }
     }
 
-    /// `k` centres of these points.
+    /// `k` centres of these points, or half as many as there are points: a state that holds one
+    /// frame is never seen again.
     pub(crate) fn centers(
         &self,
         k: usize,
         points: &[Rows<'_, f64>],
     ) -> Result<KMeansModel, MsmError> {
+        let n_points: usize = points.iter().map(Rows::n_rows).sum();
+        let k = k.min((n_points / 2).max(1));
         KMeans::new(k, self.rng_seed).max_iterations(self.kmeans_iterations).fit(points)
     }
 

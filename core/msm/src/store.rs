@@ -46,12 +46,13 @@ fn arrays(m: &mut Msm) -> Vec<(String, Field<'_>)> {
 }
 
 type Bytes = (Dtype, Vec<usize>, Vec<u8>);
+type Arrays = BTreeMap<String, Bytes>;
 
 fn failed(detail: String) -> MsmError {
     MsmError::File { path: "model".into(), detail }
 }
 
-fn views(data: &BTreeMap<String, Bytes>) -> Result<Vec<(String, TensorView<'_>)>, MsmError> {
+fn views(data: &Arrays) -> Result<Vec<(String, TensorView<'_>)>, MsmError> {
     data.iter()
         .map(|(name, (dtype, shape, bytes))| {
             Ok((name.clone(), TensorView::new(*dtype, shape.clone(), bytes)?))
@@ -133,9 +134,9 @@ impl Msm {
     }
 
     /// Arrays by name, and the header.
-    fn parts(&self) -> Result<(BTreeMap<String, Bytes>, HashMap<String, String>), MsmError> {
+    fn parts(&self) -> Result<(Arrays, HashMap<String, String>), MsmError> {
         let mut light = self.clone();
-        let mut data: BTreeMap<String, Bytes> = BTreeMap::new();
+        let mut data = Arrays::new();
         for (name, field) in arrays(&mut light) {
             match field {
                 Field::Matrix(m) => {

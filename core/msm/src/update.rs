@@ -113,8 +113,12 @@ impl Update<'_> {
         let of_frames = |populations: &[u64], frames: usize| -> Vec<f64> {
             populations.iter().map(|n| *n as f64 / frames.max(1) as f64).collect()
         };
-        let added_populations: Vec<u64> =
-            msm.micro_populations.iter().zip(&before.micro_populations).map(|(n, o)| n - o).collect();
+        let added_populations: Vec<u64> = msm
+            .micro_populations
+            .iter()
+            .zip(&before.micro_populations)
+            .map(|(n, o)| n - o)
+            .collect();
         let per_old_frame = before.inertia / (before.clustered_frames.max(1) as f64);
         let k = before.n_macrostates().max(2) - 1;
         let drift = Drift {

@@ -36,7 +36,7 @@ impl fmt::Display for Warning {
             Self::FewerClusters { asked, got } => {
                 write!(
                     f,
-                    "{got} microstates instead of {asked}: the data has no more distinct points"
+                    "{got} microstates instead of {asked}: there are not enough distinct frames for more"
                 )
             }
             Self::NotConverged { iterations, change } => write!(

@@ -1,9 +1,11 @@
 //! Estimators for short, seeded runs (METHOD 7.1b) against a known chain: its exact numbers, and
 //! kinetic Monte Carlo of it, long enough to be in equilibrium.
 //!
-//! Six microstates in a row, in three macrostates {0, 1}, {2, 3}, {4, 5}. Seeded data: 4000 runs of
-//! 30 frames that start uniformly in all six, so the frames are far from Boltzmann's weights, and
-//! plain counting of macrostates is wrong where reversible microstates are right.
+//! Six microstates in a row, in three macrostates {0, 1}, {2, 3}, {4, 5}. Seeded data: 60,000
+//! runs of 10 frames that start uniformly in all six, so the frames are far from Boltzmann's weights,
+//! and plain counting of macrostates is wrong where reversible microstates are right. Each exchange
+//! between macrostates is seen some 1000 times: 3 to 5 % of noise in rates and weights, of which the
+//! tolerances are three times as much.
 
 use marsfm_msm::estimate::{reversible_eigenvalues, stationary_distribution};
 use marsfm_msm::validate::mean_first_passage_time;
@@ -32,8 +34,8 @@ const MACRO: [usize; N] = [0, 0, 1, 1, 2, 2];
 
 /// A reversible chain: neighbours exchange, slowly between macrostates, and the weights fall.
 fn known() -> (Matrix, Vec<f64>) {
-    let pi = [0.30, 0.25, 0.20, 0.12, 0.08, 0.05];
-    let exchange = [0.03, 0.002, 0.02, 0.001, 0.01]; // pi_i T_ij of neighbours
+    let pi = [0.40, 0.15, 0.20, 0.12, 0.10, 0.03];
+    let exchange = [0.006, 0.002, 0.006, 0.001, 0.003]; // pi_i T_ij of neighbours
     let mut t = Matrix::identity(N);
     for (i, x) in exchange.iter().enumerate() {
         for (a, b) in [(i, i + 1), (i + 1, i)] {
@@ -70,7 +72,7 @@ fn run(t: &Matrix, start: usize, frames: usize, random: &mut Random) -> Vec<i32>
 
 fn seeded(t: &Matrix) -> Vec<Vec<i32>> {
     let mut random = Random(1);
-    (0..4000).map(|i| run(t, i % N, 30, &mut random)).collect()
+    (0..60_000).map(|i| run(t, i % N, 10, &mut random)).collect()
 }
 
 /// sum_{a in I, b in J} pi_a T_ab / pi_I.
@@ -123,17 +125,17 @@ fn seeded_runs_give_the_microstates_of_the_chain() {
     let model = ReversibleMle::default().fit(&counts).unwrap();
     let frames: f64 = counts.populations.iter().sum::<u64>() as f64;
     for i in 0..N {
-        // Frames are far from pi (uniform seeds), the estimate is not: 5 % of each weight.
-        assert!((model.pi[i] / pi[i] - 1.0).abs() < 0.05, "{i}: {} {}", model.pi[i], pi[i]);
+        // Frames are far from pi (uniform seeds), the estimate is not.
+        assert!((model.pi[i] / pi[i] - 1.0).abs() < 0.15, "{i}: {} {}", model.pi[i], pi[i]);
         for j in 0..N {
-            assert!((model.t[(i, j)] - t[(i, j)]).abs() < 0.006, "{i} {j}");
+            assert!((model.t[(i, j)] - t[(i, j)]).abs() < 0.004, "{i} {j}");
         }
     }
     assert!(counts.populations[0] as f64 / frames < 0.75 * pi[0]);
     let exact = reversible_eigenvalues(&t, &pi).unwrap();
     let slow = -1.0 / exact[1].ln();
     let found = model.timescales(1).unwrap()[0];
-    assert!((found / slow - 1.0).abs() < 0.08, "{found} {slow}");
+    assert!((found / slow - 1.0).abs() < 0.12, "{found} {slow}");
 }
 
 #[test]
@@ -143,7 +145,7 @@ fn macrostates_come_from_reversible_microstates_not_from_counts() {
     let (want, weight) = lumped(&t, &pi);
     let (mut by_rule, mut by_counts) = (0.0_f64, 0.0_f64);
     for i in 0..3 {
-        assert!((msm.macro_pi[name[i]] - weight[i]).abs() < 0.02, "{i} {:?}", msm.macro_pi);
+        assert!((msm.macro_pi[name[i]] - weight[i]).abs() < 0.03, "{i} {:?}", msm.macro_pi);
         for j in 0..3 {
             let relative = |m: &Matrix| (m[(name[i], name[j])] / want[(i, j)] - 1.0).abs();
             if i != j && want[(i, j)] > 0.0 {
@@ -152,9 +154,8 @@ fn macrostates_come_from_reversible_microstates_not_from_counts() {
             }
         }
     }
-    // Rates between macrostates: right to 12 %, the noise of some 500 events each.
-    assert!(by_rule < 0.12, "{by_rule}");
-    assert!(by_counts > 1.5 * by_rule, "{by_counts} {by_rule}");
+    assert!(by_rule < 0.15, "{by_rule}");
+    assert!(by_counts > 0.3 && by_counts > 3.0 * by_rule, "{by_counts} {by_rule}");
 }
 
 #[test]
@@ -166,7 +167,7 @@ fn kinetic_monte_carlo_sees_what_the_seeded_model_says() {
     let mut share = [0.0; 3];
     long.iter().for_each(|s| share[MACRO[*s as usize]] += 1.0 / long.len() as f64);
     for i in 0..3 {
-        assert!((msm.macro_pi[name[i]] - share[i]).abs() < 0.025, "{i} {share:?}");
+        assert!((msm.macro_pi[name[i]] - share[i]).abs() < 0.03, "{i} {share:?}");
     }
     // Mean time from macrostate 0 (in equilibrium inside it) to macrostate 2.
     let goal = |s: i32| MACRO[s as usize] == 2;
@@ -186,7 +187,7 @@ fn kinetic_monte_carlo_sees_what_the_seeded_model_says() {
     };
     let (from, to) = (rows(name[0]), rows(name[2]));
     let found = mean_first_passage_time(&msm.micro.t, &msm.micro.pi, 1, &from, &to).unwrap();
-    assert!((found / simulated - 1.0).abs() < 0.12, "{found} {simulated}");
+    assert!((found / simulated - 1.0).abs() < 0.15, "{found} {simulated}");
 }
 
 #[test]
@@ -225,7 +226,7 @@ fn pairs_start_uniformly_over_macrostates_and_with_equilibrium_weights_inside() 
     let by_weight = uniform.with_start_weights(&msm.macro_pi).unwrap();
     let (start, _, jump) = tally(&by_weight);
     for i in 0..3 {
-        assert!((start[i] - weight[i]).abs() < 0.02, "{start:?}");
+        assert!((start[i] - weight[i]).abs() < 0.03, "{start:?}");
         let arrived: f64 = (0..3).map(|k| jump[k][i]).sum::<f64>() / draws as f64;
         assert!((arrived - start[i]).abs() < 0.01, "{i} {arrived} {start:?}");
     }

@@ -232,7 +232,8 @@ fn parts_merge_to_the_bits_of_one_run_and_wrong_parts_are_refused() {
     };
     let at = |name: &str| folder.at(name);
     refused(&["msm", "merge", &at("moments1"), &at("moments3")], "missing");
-    let twice = [&*at("moments1"), &at("moments2"), &at("moments3"), &at("moments1")].map(String::from);
+    let twice =
+        [&*at("moments1"), &at("moments2"), &at("moments3"), &at("moments1")].map(String::from);
     refused(&[&["msm", "merge"], &words(&twice)[..]].concat(), "another part too");
     refused(&["msm", "merge", &at("points1")], "points");
     refused(&["msm", "merge", &at("moments1"), "--from", &at("after-moments")], "moments");

@@ -52,7 +52,8 @@ impl Cluster {
             }
         }
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let path = folder.path().to_owned();
+        let at = |name: &str| path.join(name).to_str().unwrap().to_owned();
         let host = output_of(&mut Command::new("hostname"))?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         std::fs::write(at("key"), [37u8; 128]).map_err(|e| e.to_string())?;
@@ -154,11 +155,7 @@ impl Cluster {
             job.then(|| std::fs::read_to_string(path).unwrap_or_default())
         });
         let said: String = logs.collect();
-        assert!(
-            output.status.success(),
-            "{}\n{said}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}\n{said}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

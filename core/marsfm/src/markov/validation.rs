@@ -122,7 +122,8 @@ pub fn validate(msm: &Msm, samples: usize, rng_seed: u64) -> Result<Validation> 
         error_bars: if by_run {
             format!("bootstrap over {} trajectories", msm.micro_trajectories.len())
         } else {
-            "posterior of the effective counts (too few trajectories to draw from)".into()
+            "posterior of the effective counts, around the estimate (too few trajectories to draw from)"
+                .into()
         },
         timescales,
         chapman_kolmogorov,
@@ -159,10 +160,26 @@ fn spread_at(
     }
     let counts = count_transitions(&msm.micro_trajectories, n, lag, CountMode::Effective)?;
     match BayesianMsm::new(samples, rng_seed).fit(&counts) {
-        Ok(posterior) => Ok(posterior.timescales(count)?),
+        Ok(posterior) => {
+            let known = &msm.implied_timescales.iter().find(|t| t.lag == lag);
+            let most_likely = known.map_or(&[][..], |t| &t.timescales);
+            Ok(around(posterior.timescales(count)?, most_likely))
+        }
         // Nothing connected at this lag: the timescale itself is there, its spread is not.
         Err(_) => Ok(none),
     }
+}
+
+/// The spread laid around the most likely values instead of its own mean. Few effective counts make
+/// every sample slower than the estimate; how far samples lie apart is what is wanted here.
+fn around(mut spread: Spread, most_likely: &[f64]) -> Spread {
+    for (i, value) in most_likely.iter().enumerate().take(spread.mean.len()) {
+        let scale = value / spread.mean[i];
+        for column in [&mut spread.mean, &mut spread.std, &mut spread.low, &mut spread.high] {
+            column[i] *= scale;
+        }
+    }
+    spread
 }
 
 /// Rows of the microstate matrix in each macrostate.
