@@ -387,21 +387,24 @@ mod tests {
                 let lanes = pack_trials::<T>(&centers.as_slice()[..d * k.min(TRIALS)], d);
                 let bounds = vec![T::ZERO, T::from_f64(0.5)];
                 let trials = Trials { lanes, pending: 7, bounds };
-                let start = |i: usize| if i % 2 == 0 { 2.0 } else { 0.25 };
+                let start = |i: usize| if i.is_multiple_of(2) { 2.0 } else { 0.25 };
                 let mut near: Vec<T> = (0..n).map(|i| T::from_f64(start(i))).collect();
                 let mut owner: Vec<u32> = (0..n).map(|i| (i % 2) as u32).collect();
                 let mut sums = [0.0; TRIALS];
                 let nearest = Nearest { distance: &mut near, owner: &mut owner };
                 trial_distances(set, &rows, &trials, nearest, &mut sums);
-                let first = |i| if i % 2 == 0 { distance(i, 0).min(2.0) } else { 0.25 };
+                let first =
+                    |i: usize| if i.is_multiple_of(2) { distance(i, 0).min(2.0) } else { 0.25 };
                 for lane in 0..k.min(TRIALS) {
-                    let low = |i| if i % 2 == 0 { first(i).min(distance(i, lane)) } else { 0.25 };
+                    let low = |i: usize| {
+                        if i.is_multiple_of(2) { first(i).min(distance(i, lane)) } else { 0.25 }
+                    };
                     let want: f64 = (0..n).map(low).sum();
                     assert!((sums[lane] - want).abs() <= tolerance * n as f64);
                 }
                 for i in 0..n {
                     assert!((near[i].wide() - first(i)).abs() <= tolerance);
-                    let moved = i % 2 == 0 && near[i].wide() < 2.0;
+                    let moved = i.is_multiple_of(2) && near[i].wide() < 2.0;
                     assert_eq!(owner[i], if moved { 7 } else { (i % 2) as u32 });
                 }
             }
