@@ -20,6 +20,9 @@ const FREE: u64 = 200;
 const SOLVATED: u64 = 1500;
 /// Force at which a minimisation ends, kJ/mol/nm.
 const TOLERANCE: f64 = 50.0;
+/// The same in solvent, where steepest descent seldom gets below and its force swings: it ends at
+/// the first quiet step.
+const SOLVATED_TOLERANCE: f64 = 200.0;
 /// Length and time constant of the first stretch of MD without solvent, ps.
 const STRONG_PS: f64 = 2.0;
 const STRONG_TAU: f64 = 0.05;
@@ -90,10 +93,11 @@ impl Gromacs {
     /// Steepest descent in the template's own force field.
     fn descent(&self, steps: u64) -> Mdp {
         let off = || "no".to_owned();
+        let tolerance = if self.solvated() { SOLVATED_TOLERANCE } else { TOLERANCE };
         self.template.mdp.quiet(1).with([
             ("integrator", "steep".into()),
             ("nsteps", steps.to_string()),
-            ("emtol", TOLERANCE.to_string()),
+            ("emtol", tolerance.to_string()),
             ("emstep", "0.005".into()),
             ("nstcalcenergy", "1".into()),
             ("tcoupl", off()),

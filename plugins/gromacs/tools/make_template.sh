@@ -1,27 +1,29 @@
 #!/bin/sh
 # Write a template folder for the GROMACS engine, with GROMACS's own tools.
 #
-#     sh make_template.sh peptide.pdb template/ [--temperature 300] [--water NM] [--ff amber99sb-ildn]
+#     sh make_template.sh peptide.pdb template/ [--temperature 300] [--water NM] [--equilibrate PS]
+#         [--ff amber99sb-ildn]
 #
 # PDB is one protein chain with all heavy atoms; hydrogens are placed by pdb2gmx. Without --water the
 # peptide is in vacuum (an engine test, no physics); with it, in a box of TIP3P reaching NM beyond the
-# peptide, neutralised, PME, minimised and equilibrated for 20 ps with the peptide restrained.
+# peptide, neutralised, PME, minimised and equilibrated for PS (20) ps with the peptide restrained.
 # TEMPLATE receives conf.gro, topol.top, posre.itp and md.mdp.
 set -eu
 usage() {
-    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 [ $# -ge 2 ] || usage
 pdb=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 out=$2
 shift 2
-kelvin=300 water= ff=amber99sb-ildn
+kelvin=300 water= ps=20 ff=amber99sb-ildn
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || usage
     case $1 in
     --temperature) kelvin=$2 ;;
     --water) water=$2 ;;
+    --equilibrate) ps=$2 ;;
     --ff) ff=$2 ;;
     *) usage ;;
     esac
@@ -61,10 +63,10 @@ else
     run grompp -f ions.mdp -c wet.gro -p topol.top -o ions.tpr
     answer SOL genion -s ions.tpr -o salty.gro -p topol.top -neutral
     run grompp -f em.mdp -c salty.gro -p topol.top -o em.tpr
-    run mdrun -deffnm em -ntmpi 1
-    { cat md.mdp; printf 'define = -DPOSRES\nnsteps = 10000\ngen-vel = yes\ngen-temp = %s\ngen-seed = 1\nld-seed = 1\n' "$kelvin"; } >eq.mdp
+    run mdrun -deffnm em -ntmpi 1 -ntomp 1 -pin off
+    { cat md.mdp; printf 'define = -DPOSRES\nnsteps = %s\ngen-vel = yes\ngen-temp = %s\ngen-seed = 1\nld-seed = 1\n' "$((ps * 500))" "$kelvin"; } >eq.mdp
     run grompp -f eq.mdp -c em.gro -r em.gro -p topol.top -o eq.tpr
-    run mdrun -deffnm eq -ntmpi 1
+    run mdrun -deffnm eq -ntmpi 1 -ntomp 1 -pin off
     answer System trjconv -f eq.gro -s eq.tpr -o conf.gro -pbc mol
 fi
 cd "$OLDPWD"

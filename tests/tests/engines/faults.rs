@@ -1,0 +1,117 @@
+//! Whatever an engine does, the caller gets a status and lives.
+
+use crate::support::*;
+use marsfm::EngineLimits;
+use marsfm::engines::Runner;
+use marsfm::preparation::{Engine, EngineError, Failure};
+use serde_json::json;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+fn cannot_open(engine: &str, options: &serde_json::Map<String, serde_json::Value>) -> EngineError {
+    let limits = EngineLimits { silence: Duration::from_secs(2), grace: Duration::from_secs(1) };
+    match Runner::open(&host(), engine, options, limits) {
+        Ok(_) => panic!("{engine} opens"),
+        Err(e) => match e.downcast_ref::<EngineError>() {
+            Some(error) => error.clone(),
+            None => panic!("not the engine's error: {e:#}"),
+        },
+    }
+}
+
+#[test]
+fn engines_that_are_missing_too_old_or_silent() {
+    let test = "engines_that_are_missing_too_old_or_silent";
+    let folder = tempfile::tempdir().unwrap();
+    let with = |program: &Path| options(folder.path(), json!({"program": program}));
+    let error = cannot_open("gromacs", &with(Path::new("/nowhere/gmx")));
+    assert_eq!(error.failure, Failure::Missing, "{error}");
+    let error = cannot_open("openmm", &options(folder.path(), json!({"library": "/nowhere"})));
+    assert_eq!(error.failure, Failure::Missing, "{error}");
+    let old = faulty_gmx(folder.path(), "--version", "echo 'GROMACS version:    2019.6'; exit 0");
+    let error = cannot_open("gromacs", &with(&old));
+    assert_eq!(error.failure, Failure::Version, "{error}");
+    assert!(error.message.contains("2019.6"), "{error}");
+    let begun = Instant::now();
+    let hanging = faulty_gmx(folder.path(), "--version", "exec sleep 40");
+    let error = cannot_open("gromacs", &with(&hanging));
+    assert_eq!(error.failure, Failure::Timeout, "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    if has_openmm(test) {
+        // A library that is there and is no OpenMM.
+        let library = folder.path().join("libOpenMM.so");
+        std::fs::copy("/lib/x86_64-linux-gnu/libm.so.6", &library).ok();
+        if library.is_file() {
+            let error = cannot_open("openmm", &options(folder.path(), json!({"library": library})));
+            assert_eq!(error.failure, Failure::Version, "{error}");
+        }
+    }
+}
+
+/// Wrong positions, and then right ones on the same engine.
+fn bad_positions(engine: &str, template: &Path) {
+    let runner = open(&host(), engine, template, json!({}));
+    let good = runner.system().positions_nm.clone();
+    let mut bad = good.clone();
+    bad[7][1] = f64::NAN;
+    let error = runner.engine().energy(&bad, None).unwrap_err();
+    assert_eq!(error.failure, Failure::Invalid, "{error}");
+    assert!(error.message.contains("index 7"), "{error}");
+    let error = runner.engine().energy(&good[1..], None).unwrap_err();
+    assert_eq!(error.failure, Failure::AtomCount, "{error}");
+    assert!(runner.engine().energy(&good, runner.system().cell_nm).is_ok());
+}
+
+#[test]
+fn nan_and_wrong_counts_are_refused_by_both_engines() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = |name: &str| folder.path().join(name);
+    if has_gromacs("nan_and_wrong_counts_are_refused_by_both_engines") {
+        gromacs_template(&peptide(), &template("g"), &[]);
+        bad_positions("gromacs", &template("g"));
+    }
+    if has_openmm("nan_and_wrong_counts_are_refused_by_both_engines") {
+        openmm_template(&peptide(), &template("o"));
+        bad_positions("openmm", &template("o"));
+    }
+}
+
+#[test]
+fn mdrun_that_is_killed_hangs_or_finds_no_room() {
+    if !has_gromacs("mdrun_that_is_killed_hangs_or_finds_no_room") {
+        return;
+    }
+    let (folder, host) = (tempfile::tempdir().unwrap(), host());
+    let template = folder.path().join("template");
+    gromacs_template(&peptide(), &template, &[]);
+    let cases = [
+        ("kill -9 $$", Failure::Killed),
+        ("exec sleep 60", Failure::Timeout),
+        ("echo 'write: No space left on device' >&2; exit 1", Failure::DiskFull),
+        ("echo 'Fatal error:'; echo 'Too many LINCS warnings (1001)'; exit 1", Failure::Diverged),
+    ];
+    for (script, failure) in cases {
+        let gmx = faulty_gmx(folder.path(), "mdrun", script);
+        let limits =
+            EngineLimits { silence: Duration::from_secs(3), grace: Duration::from_secs(10) };
+        let all = options(&template, json!({"program": gmx}));
+        let runner = Runner::open(&host, "gromacs", &all, limits).unwrap();
+        let system = runner.system();
+        let out = folder.path().join("seed");
+        std::fs::create_dir_all(&out).unwrap();
+        let begun = Instant::now();
+        let positions = &system.positions_nm;
+        let result = runner.engine().minimise(&out, 1, positions, system.cell_nm, &mut |_, _| true);
+        let error = result.unwrap_err();
+        assert_eq!(error.failure, failure, "{script}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{script}");
+        let left = std::fs::read_dir(&out).unwrap().count();
+        assert_eq!(left, 0, "{script}: the working folder is removed");
+        // Stopped on request.
+        if failure == Failure::Timeout {
+            let result =
+                runner.engine().minimise(&out, 1, positions, system.cell_nm, &mut |_, _| false);
+            assert_eq!(result.unwrap_err().failure, Failure::Cancelled);
+        }
+    }
+}

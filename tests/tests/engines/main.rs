@@ -1,0 +1,6 @@
+//! Real engines behind their plugins. What an engine lacks is said by `skip`.
+
+mod faults;
+mod gromacs;
+mod openmm;
+mod support;

@@ -1,0 +1,124 @@
+//! Built plugins, templates made with the engines' own tools, and programs that misbehave.
+
+use marsfm::engines::Runner;
+use marsfm::{EngineLimits, Host};
+use marsfm_test_support::skip;
+use marsfm_trajectory::Frame;
+use serde_json::{Map, Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
+}
+
+/// The example peptide with all hydrogens.
+pub fn peptide() -> PathBuf {
+    root().join("examples/data/QLAQ/QLAQ_full.pdb")
+}
+
+/// A host with the plugins for files and both engines; `./x test` has built them, a test that runs
+/// alone builds them here.
+pub fn host() -> Host {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let plugins = ["xtc", "gromacs", "openmm"];
+    let release = BUILT.get_or_init(|| {
+        let exe = std::env::current_exe().expect("a test knows its program");
+        let release = exe.parent().and_then(Path::parent).expect("target/release/deps").to_owned();
+        let missing = |name: &&str| !release.join(format!("libmarsfm_plugin_{name}.so")).is_file();
+        for name in plugins.iter().filter(|name| missing(name)) {
+            let package = format!("marsfm-plugin-{name}");
+            let build = ["build", "--release", "--quiet", "-p", &package];
+            let status = Command::new(env!("CARGO")).args(build).current_dir(root()).status();
+            assert!(status.expect("cargo runs").success(), "{package} does not build");
+        }
+        release
+    });
+    let mut host = Host::new();
+    for name in plugins {
+        host.load(release.join(format!("libmarsfm_plugin_{name}.so"))).expect("the plugin loads");
+    }
+    host
+}
+
+fn answers(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|o| o.status.success())
+}
+
+/// True if GROMACS is here; says so if not.
+pub fn has_gromacs(test: &str) -> bool {
+    let here = answers("gmx", &["-quiet", "--version"]);
+    if !here {
+        skip(test, "no gmx on the PATH (apt-get install gromacs gromacs-data)");
+    }
+    here
+}
+
+/// True if python3 imports OpenMM; says so if not.
+pub fn has_openmm(test: &str) -> bool {
+    let here = answers("python3", &["-c", "import openmm"]);
+    if !here {
+        skip(test, "python3 cannot import openmm (pip install openmm)");
+    }
+    here
+}
+
+fn tool(program: &str, script: &str, pdb: &Path, template: &Path, more: &[&str]) {
+    let mut command = Command::new(program);
+    let output = command
+        .arg(root().join(script))
+        .arg(pdb)
+        .arg(template)
+        .args(more)
+        .output()
+        .expect("the tool starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}: {text}");
+}
+
+/// A GROMACS template of a peptide.
+pub fn gromacs_template(pdb: &Path, template: &Path, more: &[&str]) {
+    tool("sh", "plugins/gromacs/tools/make_template.sh", pdb, template, more);
+}
+
+/// An OpenMM template of a peptide: ff14SB, OBC2, Reference platform.
+pub fn openmm_template(pdb: &Path, template: &Path) {
+    let more = ["--platform", "Reference"];
+    tool("python3", "plugins/openmm/tools/make_system.py", pdb, template, &more);
+}
+
+/// Options with a template and more.
+pub fn options(template: &Path, more: Value) -> Map<String, Value> {
+    let mut all = more.as_object().cloned().unwrap_or_default();
+    all.insert("template".into(), json!(template));
+    all
+}
+
+/// An opened engine.
+pub fn open(host: &Host, engine: &str, template: &Path, more: Value) -> Runner {
+    Runner::open(host, engine, &options(template, more), EngineLimits::default())
+        .unwrap_or_else(|e| panic!("{engine} does not open: {e:#}"))
+}
+
+/// The engine's own structure as a frame.
+pub fn own_frame(runner: &Runner) -> Frame {
+    single(&runner.system().positions_nm)
+}
+
+/// Positions of an engine as a frame of a file.
+pub fn single(positions_nm: &[[f64; 3]]) -> Frame {
+    let positions_nm = positions_nm.iter().map(|p| p.map(|x| x as f32)).collect();
+    Frame { positions_nm, ..Frame::default() }
+}
+
+/// `gmx` that does `script` for one of its commands and is itself for all others.
+pub fn faulty_gmx(folder: &Path, command: &str, script: &str) -> PathBuf {
+    let path = folder.join("gmx");
+    let text =
+        format!("#!/bin/sh\nif [ \"$2\" = '{command}' ]; then\n{script}\nfi\nexec gmx \"$@\"\n");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
