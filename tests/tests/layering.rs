@@ -50,6 +50,7 @@ const ALL_OF_MARSFM: &[&str] = &[
     "marsfm-metrics",
     "marsfm-preparation",
     "marsfm-host",
+    "marsfm-adaptive",
     "marsfm-report",
 ];
 
@@ -88,6 +89,7 @@ const ROOMS: &[Room] = &[
         ],
         &["abi_stable", "libloading"],
     ),
+    room("marsfm-adaptive", &["marsfm-msm", "marsfm-preparation", "marsfm-trajectory"], &["rayon"]),
     room("marsfm-report", &[], &["plotters"]),
     room("marsfm", ALL_OF_MARSFM, &["rayon", "safetensors"]),
     room("marsfm-capi", &["marsfm"], &[]),
