@@ -92,7 +92,9 @@ impl SelectorSettings {
                 wrong("width must be above 0")
             }
             Self::Target { ranges } if ranges.is_empty() => wrong("give at least one range"),
-            Self::Target { ranges } if ranges.iter().any(|r| !(r.low <= r.high)) => {
+            Self::Target { ranges }
+                if ranges.iter().any(|r| r.low.is_nan() || r.high.is_nan() || r.low > r.high) =>
+            {
                 wrong("low must not be above high")
             }
             _ => Ok(()),

@@ -43,7 +43,8 @@ pub fn proposer(settings: &StrategySettings, toy: &Toy) -> Result<Box<dyn Propos
     }
     let parsed: Result<Options, _> = settings.options.clone().try_into();
     let o = parsed.map_err(|e| LoopError::words(format!("strategy.options: {}", e.message())))?;
-    if !(0.0..=1.0).contains(&o.validity) || !(o.lag_ps > 0.0 && o.lag_ps.is_finite()) {
+    let lag_is_good = o.lag_ps > 0.0 && o.lag_ps.is_finite();
+    if !(0.0..=1.0).contains(&o.validity) || !lag_is_good {
         return Err(LoopError::words(
             "strategy.options: validity must be within 0 and 1, lag_ps above 0",
         ));
