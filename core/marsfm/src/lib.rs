@@ -13,6 +13,7 @@ pub mod demo;
 mod demo_report;
 pub mod engines;
 pub mod markov;
+mod pairs;
 pub mod sample;
 pub mod score;
 pub mod session;

@@ -1,4 +1,5 @@
-//! Trees of jumps from a frame of a system, what came of them, and the files they become.
+//! Trees of jumps and rollouts from a frame of a system, what came of them, and the files they
+//! become.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,8 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use marsfm_geometry::{Peptide, Topology};
 use marsfm_host::Host;
+pub use marsfm_sampling::RolloutSpec;
 use marsfm_sampling::{
-    Difference, Node, REASONS, Reason, RequestedDomain, TreeSpec, differences, grow,
+    Difference, Node, REASONS, Reason, RequestedDomain, TreeSpec, differences, grow, hybrid,
+    rollout,
 };
 use marsfm_surrogate::{Solver, Surrogate};
 use marsfm_trajectory::{Frame, FrameSink};
@@ -120,6 +123,8 @@ pub struct EnsembleFiles {
 #[derive(Serialize)]
 struct Record<'a> {
     model_sha256: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mdgen_sha256: Option<&'a str>,
     rng_seed: u64,
     tally: Tally,
     seeds: &'a [usize],
@@ -130,6 +135,8 @@ struct Record<'a> {
 struct Draw<'a> {
     parent: Option<usize>,
     depth: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frame: Option<usize>,
     id: u64,
     verdict: &'a marsfm_sampling::Verdict,
 }
@@ -141,6 +148,37 @@ pub fn write(
     folder: &Path,
     start: &Start,
     surrogate: &Surrogate,
+    nodes: &[Node],
+    seeds: &[usize],
+    rng_seed: u64,
+) -> Result<EnsembleFiles> {
+    write_ensemble(
+        host,
+        folder,
+        start,
+        &Origin { surrogate, mdgen: None, frame_ps: 1.0 },
+        nodes,
+        seeds,
+        rng_seed,
+    )
+}
+
+/// Which models an ensemble is of.
+struct Origin<'a> {
+    surrogate: &'a Surrogate,
+    /// The one that made the windows of a hybrid.
+    mdgen: Option<&'a Surrogate>,
+    /// What the trajectory's clock says between two samples; only a rollout's means time.
+    frame_ps: f64,
+}
+
+/// [`write`], for all shapes. Where a tree's nodes were followed by windows of frames, the ensemble
+/// is those frames.
+fn write_ensemble(
+    host: &Host,
+    folder: &Path,
+    start: &Start,
+    origin: &Origin,
     nodes: &[Node],
     seeds: &[usize],
     rng_seed: u64,
@@ -165,28 +203,44 @@ pub fn write(
     let mut topology = host.create(&files.topology, start.topology)?;
     topology.write(&frame(start.positions_nm.to_vec(), 0.0))?;
     topology.finish()?;
-    let write_all =
-        |mut sink: Box<dyn FrameSink>, which: &mut dyn Iterator<Item = &Node>| -> Result<()> {
-            for (i, node) in which.enumerate() {
-                let placed = start.peptide.place(start.positions_nm, &node.conformation)?;
-                sink.write(&frame(placed, i as f64))?;
-            }
-            Ok(sink.finish()?)
-        };
-    let accepted = nodes.iter().filter(|n| n.verdict.accepted());
-    if accepted.clone().next().is_some() {
-        write_all(host.create(&files.trajectory, start.topology)?, &mut accepted.into_iter())?;
-        let mut chosen = seeds.iter().map(|s| &nodes[*s]);
+    let write_all = |mut sink: Box<dyn FrameSink>,
+                     which: &mut dyn Iterator<Item = (f64, &Node)>|
+     -> Result<()> {
+        for (time, node) in which {
+            let placed = start.peptide.place(start.positions_nm, &node.conformation)?;
+            sink.write(&frame(placed, time * origin.frame_ps))?;
+        }
+        Ok(sink.finish()?)
+    };
+    let windows_only = origin.mdgen.is_some();
+    let ensemble: Vec<&Node> =
+        nodes.iter().filter(|n| !windows_only || n.frame.is_some()).collect();
+    // A rollout's frames keep their times where one between them was rejected.
+    let timed = ensemble.iter().all(|n| n.frame.is_some()) && !windows_only;
+    let accepted = ensemble.iter().copied().enumerate().filter(|(_, n)| n.verdict.accepted());
+    let times = accepted.clone().enumerate();
+    let mut timed_nodes =
+        times.map(|(i, (place, n))| (if timed { place as f64 } else { i as f64 }, n)).peekable();
+    if timed_nodes.peek().is_some() {
+        write_all(host.create(&files.trajectory, start.topology)?, &mut timed_nodes)?;
+        let mut chosen = seeds.iter().enumerate().map(|(i, s)| (i as f64, &nodes[*s]));
         write_all(host.create(&files.seeds, start.topology)?, &mut chosen)?;
     }
     let record = Record {
-        model_sha256: surrogate.sha256(),
+        model_sha256: origin.surrogate.sha256(),
+        mdgen_sha256: origin.mdgen.map(Surrogate::sha256),
         rng_seed,
         tally: Tally::of(nodes),
         seeds,
         draws: nodes
             .iter()
-            .map(|n| Draw { parent: n.parent, depth: n.depth, id: n.id, verdict: &n.verdict })
+            .map(|n| Draw {
+                parent: n.parent,
+                depth: n.depth,
+                frame: n.frame,
+                id: n.id,
+                verdict: &n.verdict,
+            })
             .collect(),
     };
     let text = serde_json::to_vec(&record)?;
@@ -209,16 +263,19 @@ pub enum Shape {
         /// Jumps per chain.
         depth: usize,
     },
+    /// Windows of frames, from a surrogate of MDGen layout.
+    Rollout(RolloutSpec),
 }
 
 impl Shape {
-    /// The tree it means.
-    pub fn spec(self) -> TreeSpec {
-        match self {
+    /// The tree it means, if it is one.
+    pub fn tree(self) -> Option<TreeSpec> {
+        Some(match self {
             Self::Jumps(n) => TreeSpec { roots: n, branching: 0, depth: 1, budget: n, retries: 0 },
             Self::Exploration(n) => TreeSpec::exploration(n),
             Self::Populations { draws, depth } => TreeSpec::populations(draws, depth),
-        }
+            Self::Rollout(_) => return None,
+        })
     }
 }
 
@@ -232,6 +289,9 @@ pub struct SampleRequest<'a> {
     pub start: Option<(&'a Path, usize)>,
     /// What to draw.
     pub shape: Shape,
+    /// Hybrid: a surrogate of MDGen layout that goes on from each accepted draw with one window of
+    /// so many frames (`None`: as trained).
+    pub mdgen: Option<(&'a Path, Option<usize>)>,
     /// Most seeds to write.
     pub seeds: usize,
     /// Random seed.
@@ -281,22 +341,57 @@ pub fn run(
         None => Peptide::from_topology(&topology, &frame.positions_nm).with_context(at)?,
     };
     let start = Start { topology: &topology, peptide: &peptide, positions_nm: &frame.positions_nm };
-    let spec = request.shape.spec();
-    let nodes = tree(&surrogate, &start, &spec, request.rng_seed, request.solver, progress)?;
-    let accepted: Vec<usize> = (0..nodes.len()).filter(|i| nodes[*i].verdict.accepted()).collect();
+    let types = peptide.types();
+    let root = peptide.encode(start.positions_nm)?;
+    let (seed, solver) = (request.rng_seed, request.solver);
+    let mdgen = request.mdgen.map(|(path, _)| Surrogate::load(path)).transpose()?;
+    let (nodes, window) = match (request.shape, &mdgen) {
+        (Shape::Rollout(_), Some(_)) => bail!("a hybrid goes on from jumps, not from a rollout"),
+        (Shape::Rollout(spec), None) => {
+            let nodes = rollout(&surrogate, types, &root, &spec, seed, solver, progress)?;
+            (nodes, spec.frames.zip(Some(surrogate.card().network.frames)))
+        }
+        (shape, Some(mdgen)) => {
+            let spec = shape.tree().context("a rollout is no tree")?;
+            let frames = request.mdgen.and_then(|m| m.1);
+            let nodes =
+                hybrid(&surrogate, mdgen, types, &[root], &spec, frames, seed, solver, progress)?;
+            (nodes, frames.zip(Some(mdgen.card().network.frames)))
+        }
+        (shape, None) => {
+            let spec = shape.tree().context("a rollout is no tree")?;
+            (grow(&surrogate, types, &[root], &spec, seed, solver, progress)?, None)
+        }
+    };
+    let counts = |n: &Node| n.verdict.accepted() && (mdgen.is_none() || n.frame.is_some());
+    let accepted: Vec<usize> = (0..nodes.len()).filter(|i| counts(&nodes[*i])).collect();
     let torsions = |i: &usize| -> Vec<f64> {
         nodes[*i].conformation.torsions.iter().flatten().flatten().map(|v| f64::from(*v)).collect()
     };
     let points: Vec<Vec<f64>> = accepted.iter().map(torsions).collect();
     let seeds: Vec<usize> =
         spread(&points, request.seeds).into_iter().map(|i| accepted[i]).collect();
-    let files = write(host, request.out, &start, &surrogate, &nodes, &seeds, request.rng_seed)?;
+    let frame_ps = match request.shape {
+        Shape::Rollout(_) => surrogate.card().domain.lag_ps,
+        _ => 1.0,
+    };
+    let origin = Origin { surrogate: &surrogate, mdgen: mdgen.as_ref(), frame_ps };
+    let files = write_ensemble(host, request.out, &start, &origin, &nodes, &seeds, seed)?;
     let asked = RequestedDomain {
         capped: Some(peptide.is_capped()),
         bystanders: Some(peptide.n_bystanders()),
+        window,
         ..RequestedDomain::default()
     };
-    let differences = differences(&surrogate.card().domain, peptide.types(), &asked);
+    let mut all = differences(&surrogate.card().domain, types, &asked);
+    if let Some(model) = &mdgen {
+        for d in differences(&model.card().domain, types, &asked) {
+            if !all.contains(&d) {
+                all.push(d);
+            }
+        }
+    }
+    let differences = all;
     Ok(Drawn { tally: Tally::of(&nodes), differences, files })
 }
 

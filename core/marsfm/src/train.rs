@@ -5,17 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use marsfm_host::Host;
-use marsfm_msm::{Msm, PairSampler};
 use marsfm_surrogate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE, TrainingRecord};
 use marsfm_surrogate::checkpoint::{self, Storage};
 pub use marsfm_training::Status;
-use marsfm_training::{
-    Pair, PairLevel, PairSource, Recipe, System as TrainingSystem, Trainer, TrainingSet,
-};
-use rand::{Rng, RngExt};
+use marsfm_training::{PairLevel, Recipe, System as TrainingSystem, Trainer, TrainingSet};
 use sha2::{Digest, Sha256};
 
-use crate::markov::{self, MsmSettings};
+use crate::pairs;
 use crate::systems::{System, SystemFiles};
 
 /// A training request.
@@ -50,7 +46,7 @@ pub fn read_recipe(path: &Path) -> Result<Recipe> {
         .with_context(|| format!("{}: cannot read the recipe", path.display()))?;
     let recipe: Recipe = toml::from_str(&text)
         .with_context(|| format!("{}: is no training recipe", path.display()))?;
-    recipe.network.check().with_context(|| format!("{}", path.display()))?;
+    recipe.check().with_context(|| format!("{}", path.display()))?;
     Ok(recipe)
 }
 
@@ -96,6 +92,7 @@ pub fn run(
     out: &Path,
     mut report: impl FnMut(&Status) -> bool,
 ) -> Result<Option<ModelCard>> {
+    recipe.check()?;
     let data_sha256 = hash_data(&train);
     let mut domain = domain_of(recipe, &train);
     let systems = train.iter().map(|s| (s.name.clone(), s.nanoseconds)).collect();
@@ -103,11 +100,6 @@ pub fn run(
     let (frames, crop, path) = (recipe.network.frames, recipe.run.crop, recipe.network.path);
     let (hide, mosaics) = (recipe.run.hide_residue_types, recipe.run.mosaics);
     let cut = recipe.run.mosaic_cut;
-    for (key, value) in [("hide_residue_types", hide), ("mosaics", mosaics), ("mosaic_cut", cut)] {
-        if !(0.0..=1.0).contains(&value) {
-            bail!("run.{key} = {value} is no probability");
-        }
-    }
     let set = TrainingSet::new(train, frames, crop, path)?
         .hiding_residue_types(hide)
         .with_mosaics(mosaics, cut);
@@ -149,17 +141,7 @@ pub fn run(
         }),
         notes: stopped
             .into_iter()
-            .chain([format!(
-                "Pairs at {} level, lags: TICA {} ps, MSM {} ps, pairs {} ps.",
-                match recipe.pairs.level {
-                    PairLevel::Macro => "macrostate",
-                    PairLevel::Micro => "microstate",
-                    PairLevel::Lagged => "trajectory",
-                },
-                recipe.pairs.tica_lag_ps,
-                recipe.pairs.msm_lag_ps,
-                recipe.pairs.pair_lag_ps
-            )])
+            .chain([pairs_in_words(recipe)])
             .collect(),
     };
     let bytes = checkpoint::encode(&card, &trained.values, Storage::F16)?;
@@ -168,75 +150,32 @@ pub fn run(
     Ok(Some(card))
 }
 
-/// Frames encoded, Markov model built, pairs ready.
+/// Frames encoded, Markov model built (where pairs need one), pairs ready.
 pub fn prepare_system(system: &System, recipe: &Recipe) -> Result<TrainingSystem> {
-    let p = &recipe.pairs;
-    let settings = MsmSettings {
-        tica_lag_ps: p.tica_lag_ps,
-        msm_lag_ps: p.msm_lag_ps,
-        pair_lag_ps: p.pair_lag_ps,
-        microstates: p.microstates,
-        macrostates: p.macrostates,
-        ..MsmSettings::default()
-    };
-    let msm = markov::build(system, &settings)?.msm;
     Ok(TrainingSystem {
         name: system.name.clone(),
         types: system.peptide.types().to_vec(),
         frames: system.encoded()?,
-        pairs: pair_source(&msm, p.level, recipe.run.rng_seed)?,
+        pairs: pairs::of(system, recipe)?,
         nanoseconds: system.nanoseconds(),
     })
 }
 
-fn pair_source(msm: &Msm, level: PairLevel, rng_seed: u64) -> Result<Box<dyn PairSource>> {
-    Ok(match level {
-        PairLevel::Macro => Box::new(Counted(msm.pair_sampler(rng_seed)?)),
-        PairLevel::Micro => Box::new(Counted(msm.micro_pair_sampler(rng_seed)?)),
-        PairLevel::Lagged => Box::new(LaggedFromStates::new(msm)?),
-    })
-}
-
-/// The Markov model's sampler, addressed by a random counter.
-struct Counted(PairSampler);
-
-impl PairSource for Counted {
-    fn draw(&self, rng: &mut dyn Rng) -> Pair {
-        self.0.draw(rng.random())
-    }
-}
-
-/// Starts uniform over macrostates, the target the frame one pair lag later.
-struct LaggedFromStates {
-    by_state: Vec<Vec<(usize, usize)>>,
-    lag: usize,
-}
-
-impl LaggedFromStates {
-    fn new(msm: &Msm) -> Result<Self> {
-        let lag = msm.settings.pair_lag;
-        let mut by_state = vec![Vec::new(); msm.n_macrostates()];
-        for (t, states) in msm.macro_trajectories.iter().enumerate() {
-            for (f, state) in states.iter().enumerate().take(states.len().saturating_sub(lag)) {
-                if let Ok(state) = usize::try_from(*state) {
-                    by_state[state].push((t, f));
-                }
-            }
+fn pairs_in_words(recipe: &Recipe) -> String {
+    let p = &recipe.pairs;
+    let level = match p.level {
+        PairLevel::Macro => "macrostate",
+        PairLevel::Micro => "microstate",
+        PairLevel::Lagged => "trajectory",
+        PairLevel::Window => {
+            let frames = recipe.network.frames;
+            return format!("Windows of {frames} frames, {} ps apart.", p.pair_lag_ps);
         }
-        by_state.retain(|s| !s.is_empty());
-        if by_state.is_empty() {
-            bail!("no trajectory is longer than the pair lag of {lag} frames");
-        }
-        Ok(Self { by_state, lag })
-    }
-}
-
-impl PairSource for LaggedFromStates {
-    fn draw(&self, rng: &mut dyn Rng) -> Pair {
-        let state = &self.by_state[rng.random_range(0..self.by_state.len())];
-        let (t, f) = state[rng.random_range(0..state.len())];
-        ((t, f), (t, f + self.lag))
-    }
+    };
+    format!(
+        "Pairs at {level} level, lags: TICA {} ps, MSM {} ps, pairs {} ps.",
+        p.tica_lag_ps, p.msm_lag_ps, p.pair_lag_ps
+    )
 }
 
 fn domain_of(recipe: &Recipe, systems: &[TrainingSystem]) -> Domain {

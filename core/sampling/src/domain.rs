@@ -18,12 +18,14 @@ pub struct RequestedDomain {
     pub capped: Option<bool>,
     /// True if there are atoms beside the chain (water, ions, ligands).
     pub bystanders: Option<usize>,
+    /// Frames of one window: asked for, trained on (MDGen).
+    pub window: Option<(usize, usize)>,
 }
 
 /// One difference between request and training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
-    /// `temperature`, `force_field`, `solvent`, `termini`, `length` or `residue_type`.
+    /// `temperature`, `force_field`, `solvent`, `termini`, `length`, `residue_type` or `window`.
     pub what: String,
     /// The difference in words and numbers.
     pub message: String,
@@ -75,6 +77,9 @@ pub fn differences(
     };
     if let Some(message) = termini {
         say("termini", message.into());
+    }
+    if let Some((asked, trained)) = request.window.filter(|(asked, trained)| asked != trained) {
+        say("window", format!("asked for {asked} frames per call, trained on {trained}"));
     }
     let (n, (shortest, longest)) = (types.len(), domain.residues);
     if n < shortest || n > longest {

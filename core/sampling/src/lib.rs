@@ -1,4 +1,4 @@
-//! What to ask of a surrogate (jump, tree), what to accept of its answers, and the null proposer it
+//! What to ask of a surrogate (jump, tree, rollout, hybrid), what to accept of its answers, and the null proposer it
 //! must beat. No trajectories, no Markov models: a score for novelty is handed in by callers.
 
 mod acceptance;
@@ -6,6 +6,7 @@ mod domain;
 mod error;
 mod library;
 mod rebuild;
+mod rollout;
 mod tree;
 
 pub use acceptance::{REASONS, Reason, Verdict, judge, judge_atoms};
@@ -13,4 +14,5 @@ pub use domain::{Difference, RequestedDomain, differences};
 pub use error::SamplingError;
 pub use library::ResidueLibrary;
 pub use rebuild::settle;
+pub use rollout::{RolloutSpec, hybrid, reencode, rollout};
 pub use tree::{Node, TreeSpec, grow};

@@ -45,6 +45,8 @@ pub struct Node {
     pub parent: Option<usize>,
     /// 1 for children of the root.
     pub depth: usize,
+    /// Which frame of an MDGen window it is; `None` for a jump.
+    pub frame: Option<usize>,
     /// Stream of its noise: with the model, the start and `rng_seed` it reproduces the draw.
     pub id: u64,
     /// The conformation, Å.
@@ -102,7 +104,8 @@ pub fn grow(
                     Origin::Root(_) => None,
                     Origin::Node(i) => Some(*i),
                 };
-                nodes.push(Node { parent, depth, id: nodes.len() as u64, conformation, verdict });
+                let id = nodes.len() as u64;
+                nodes.push(Node { parent, depth, frame: None, id, conformation, verdict });
             }
             if !progress(nodes.len(), spec.budget) {
                 return Ok(nodes);

@@ -21,6 +21,9 @@ use crate::{Condition, Layout, Network, Solver, SurrogateError, Tap, params, sol
 /// kernels, small enough to stay in cache.
 const TOKENS_PER_CALL: usize = 2048;
 
+/// Frames of the longest window: attention over frames is quadratic.
+const MOST_FRAMES: usize = 10_000;
+
 /// A checkpoint ready to sample. Immutable: share it between threads.
 pub struct Surrogate {
     card: ModelCard,
@@ -71,6 +74,52 @@ impl Surrogate {
     /// Draws `children` conformations from each start, in order: all of start 0, then start 1, …
     /// Samples are not checked; a caller must.
     pub fn jump(&self, request: &JumpRequest) -> Result<Vec<Conformation<f32>>, SurrogateError> {
+        if self.card.network.layout == Layout::MdGen {
+            return Err(SurrogateError::Input(
+                "this surrogate draws windows of frames (MDGen layout), not jumps".into(),
+            ));
+        }
+        // The last frame is the target, in either layout.
+        let last = self.card.network.frames - 1;
+        let windows = self.draw(request, self.card.network.frames, last)?;
+        Ok(windows.into_iter().flatten().collect())
+    }
+
+    /// Draws `children` windows of `frames` frames from each start, in the order of
+    /// [`Surrogate::jump`]. Frame 0 is the network's own version of the start. The network was
+    /// trained on `card().network.frames` frames; others are possible and untrained.
+    pub fn windows(
+        &self,
+        request: &JumpRequest,
+        frames: usize,
+    ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError> {
+        if self.card.network.layout != Layout::MdGen {
+            return Err(SurrogateError::Input(
+                "this surrogate draws jumps, not windows of frames; a rollout needs one of MDGen \
+                 layout"
+                    .into(),
+            ));
+        }
+        if !(2..=MOST_FRAMES).contains(&frames) {
+            return Err(SurrogateError::Input(format!(
+                "a window of {frames} frames; possible are 2 to {MOST_FRAMES}"
+            )));
+        }
+        self.draw(request, frames, 0)
+    }
+
+    /// Draws of `frames` frames for chains of `residues` residues that one network call takes.
+    pub fn draws_per_call(&self, residues: usize, frames: usize) -> usize {
+        (TOKENS_PER_CALL / (frames * residues).max(1)).max(1)
+    }
+
+    /// The frames from `keep` on of every draw.
+    fn draw(
+        &self,
+        request: &JumpRequest,
+        frames: usize,
+        keep: usize,
+    ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError> {
         let l = request.types.len();
         if let Some(bad) = request.starts.iter().position(|s| s.len() != l) {
             return Err(SurrogateError::Input(format!(
@@ -81,12 +130,6 @@ impl Surrogate {
         if let Some(bad) = request.types.iter().position(|t| t.index() == 20) {
             return Err(SurrogateError::Input(format!("residue {} is of unknown type", bad + 1)));
         }
-        let frames = self.frames();
-        if self.card.network.layout == Layout::MdGen {
-            return Err(SurrogateError::Input(
-                "this model draws trajectories (MDGen layout), not jumps".into(),
-            ));
-        }
         let n = request.children;
         let starts_per_call = (TOKENS_PER_CALL / (n * frames * l).max(1)).max(1);
         let mut all = Vec::with_capacity(request.starts.len() * n);
@@ -96,19 +139,16 @@ impl Surrogate {
                 (TOKENS_PER_CALL / (starts.len() * frames * l)).clamp(1, n.max(1));
             let first = (call * starts_per_call * n) as u64 + request.first_id;
             if starts.len() > 1 || children_per_call >= n {
-                all.extend(self.call(request, starts, n, first)?);
+                all.extend(self.call(request, starts, n, first, (frames, keep))?);
                 continue;
             }
             for from in (0..n).step_by(children_per_call) {
                 let count = children_per_call.min(n - from);
-                all.extend(self.call(request, starts, count, first + from as u64)?);
+                let first = first + from as u64;
+                all.extend(self.call(request, starts, count, first, (frames, keep))?);
             }
         }
         Ok(all)
-    }
-
-    fn frames(&self) -> usize {
-        self.card.network.frames
     }
 
     fn call(
@@ -117,8 +157,9 @@ impl Surrogate {
         starts: &[Conformation<f32>],
         children: usize,
         first_id: u64,
-    ) -> Result<Vec<Conformation<f32>>, SurrogateError> {
-        let (l, frames) = (request.types.len(), self.frames());
+        (frames, keep): (usize, usize),
+    ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError> {
+        let l = request.types.len();
         let condition = condition_of(request.types, starts, frames);
         let prepared = self.network.prepare(condition, frames, &mut Tap::default())?;
         let samples = starts.len() * children;
@@ -137,12 +178,15 @@ impl Surrogate {
         })?;
         let x = solution.x.flatten_all()?.to_vec1::<f32>()?;
         let decode = |(i, sample): (usize, &[f32])| {
-            // The last frame is the target, in either layout.
-            let rows = sample[(frames - 1) * l * LATENT..].chunks_exact(LATENT);
-            let rows: Vec<[f32; LATENT]> = rows.map(|r| std::array::from_fn(|k| r[k])).collect();
-            let mut c = latent::decode(&starts[i / children], &rows);
-            c.clear_masked(request.types);
-            c
+            let frame = |rows: &[f32]| {
+                let rows = rows.chunks_exact(LATENT);
+                let rows: Vec<[f32; LATENT]> =
+                    rows.map(|r| std::array::from_fn(|k| r[k])).collect();
+                let mut c = latent::decode(&starts[i / children], &rows);
+                c.clear_masked(request.types);
+                c
+            };
+            sample[keep * l * LATENT..].chunks_exact(l * LATENT).map(frame).collect()
         };
         Ok(x.chunks_exact(per_sample).enumerate().map(decode).collect())
     }

@@ -3,8 +3,10 @@
 
 use std::path::PathBuf;
 
-use marsfm_surrogate::{NetworkConfig, OptimiserConfig};
+use marsfm_surrogate::{Layout, NetworkConfig, OptimiserConfig};
 use serde::{Deserialize, Serialize};
+
+use crate::TrainingError;
 
 /// One training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,48 @@ pub struct Recipe {
     pub run: RunRecipe,
 }
 
+impl Recipe {
+    /// Refuses what no run can be made of, naming the key.
+    pub fn check(&self) -> Result<(), TrainingError> {
+        self.network.check()?;
+        let bad = |message: String| Err(TrainingError::Data(message));
+        let p = &self.pairs;
+        let windows = p.level == PairLevel::Window;
+        if (self.network.layout == Layout::MdGen) != windows {
+            return bad(
+                "network.layout = \"mdgen\" and pairs.level = \"window\" need each other".into()
+            );
+        }
+        let lags = [
+            ("tica_lag_ps", p.tica_lag_ps),
+            ("msm_lag_ps", p.msm_lag_ps),
+            ("pair_lag_ps", p.pair_lag_ps),
+        ];
+        for (key, lag) in &lags[if windows { 2 } else { 0 }..] {
+            if !(lag.is_finite() && *lag > 0.0) {
+                return bad(format!("pairs.{key} = {lag} is no lag; give it in ps"));
+            }
+        }
+        let r = &self.run;
+        for (key, value) in [
+            ("hide_residue_types", r.hide_residue_types),
+            ("mosaics", r.mosaics),
+            ("mosaic_cut", r.mosaic_cut),
+        ] {
+            if !(0.0..=1.0).contains(&value) {
+                return bad(format!("run.{key} = {value} is no probability"));
+            }
+        }
+        if windows && r.mosaics > 0.0 {
+            return bad("run.mosaics: a window of frames cannot be a mosaic".into());
+        }
+        if r.batch == 0 || r.crop == 0 || r.validate_every == 0 {
+            return bad("run.batch, run.crop and run.validate_every are at least 1".into());
+        }
+        Ok(())
+    }
+}
+
 /// Physical description of the simulations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,11 +87,13 @@ pub struct DomainRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairRecipe {
-    /// Lag of TICA, ps.
+    /// Lag of TICA, ps (not used at level `window`).
+    #[serde(default)]
     pub tica_lag_ps: f64,
-    /// Lag of the microstate model, ps.
+    /// Lag of the microstate model, ps (not used at level `window`).
+    #[serde(default)]
     pub msm_lag_ps: f64,
-    /// Lag of one jump, ps: the paper's τ.
+    /// Lag of one jump, ps: the paper's τ. At level `window`: time between frames of a window.
     pub pair_lag_ps: f64,
     /// k-means microstates.
     #[serde(default = "hundred")]
@@ -72,6 +118,9 @@ pub enum PairLevel {
     Micro,
     /// Frames a lag apart in one trajectory, starts uniform over macrostates: no Markov assumption.
     Lagged,
+    /// MDGen: the network's K consecutive frames of one trajectory, `pair_lag_ps` apart, beginning
+    /// anywhere; frame 0 is the condition. Needs no Markov model.
+    Window,
 }
 
 fn hundred() -> usize {

@@ -1,5 +1,10 @@
 //! What a training step eats: systems with their encoded frames, and batches drawn from them.
 //!
+//! One sample is a window of the network's T frames. With one frame it is the target of a pair;
+//! with more it runs from the pair's first frame (frame 0, the condition) to its second, the frames
+//! between lying evenly between them in the trajectory: two frames are a pair, K frames MDGen's
+//! window. Every later frame is superposed on frame 0.
+//!
 //! Every batch is a function of (data, rng_seed, step): the generator's stream is the step, so a
 //! resumed run draws what the uninterrupted one would have drawn.
 
@@ -74,7 +79,8 @@ pub struct TrainingSet {
 }
 
 impl TrainingSet {
-    /// Takes systems; `frames` is 1 (T1) or 2 (T2). Errors if there is none or one has no frame.
+    /// Takes systems; `frames` of one call are 1 (T1), 2 (T2) or K (MDGen). Errors if there is no
+    /// system or one has no frame.
     pub fn new(
         systems: Vec<System>,
         frames: usize,
@@ -87,10 +93,8 @@ impl TrainingSet {
         if let Some(s) = systems.iter().find(|s| s.frames.iter().all(Vec::is_empty)) {
             return Err(TrainingError::Data(format!("{} has no frame", s.name)));
         }
-        if frames == 0 || frames > 2 {
-            return Err(TrainingError::Data(format!(
-                "training on {frames} frames per call is not supported; use layout t1 or t2"
-            )));
+        if frames == 0 {
+            return Err(TrainingError::Data("a call of the network has at least one frame".into()));
         }
         Ok(Self {
             systems,
@@ -167,30 +171,36 @@ impl<'a> Builder<'a> {
     }
 
     fn add_pair(&mut self, system: &System, rng: &mut ChaCha8Rng) -> Result<(), TrainingError> {
-        let ((ti, fi), (tj, fj)) = system.pairs.draw(rng);
+        let pair = system.pairs.draw(rng);
         let from = rng.random_range(0..=system.types.len() - self.l);
         let range = from..from + self.l;
+        let ((ti, fi), last) = pair;
         let start = crop(system.frame(ti, fi)?, &range);
-        let target = crop(system.frame(tj, fj)?, &range);
+        let targets = match self.set.frames {
+            1 | 2 => vec![crop(system.frame(last.0, last.1)?, &range)],
+            k => {
+                let cropped = |c: Result<&Conformation<f32>, _>| c.map(|c| crop(c, &range));
+                window(system, pair, k)?.map(cropped).collect::<Result<_, _>>()?
+            }
+        };
         // Torsions that the whole chain has, also where a crop begins inside it.
         let mask = &torsion_mask(&system.types)[range.clone()];
-        self.add(&system.types[range], start, target, mask, rng)
+        self.add(&system.types[range], start, targets, mask, rng)
     }
 
     fn add_mosaic(&mut self, rng: &mut ChaCha8Rng) -> Result<(), TrainingError> {
         let m = mosaic::draw(&self.set.systems, self.l, self.set.mosaic_cut, rng)?;
-        self.add(&m.types, m.start, m.target, &torsion_mask(&m.types), rng)
+        self.add(&m.types, m.start, vec![m.target], &torsion_mask(&m.types), rng)
     }
 
     fn add(
         &mut self,
         types: &[ResidueType],
         start: Conformation<f32>,
-        target: Conformation<f32>,
+        targets: Vec<Conformation<f32>>,
         mask: &[[bool; 7]],
         rng: &mut ChaCha8Rng,
     ) -> Result<(), TrainingError> {
-        let target = align(&target, &start)?;
         let one = condition_of(types, std::slice::from_ref(&start), self.set.frames);
         let frames = Arc::get_mut(&mut self.condition.frames).expect("the builder owns its batch");
         frames.extend(one.frames.iter().copied());
@@ -206,10 +216,12 @@ impl<'a> Builder<'a> {
         let c = self.set.path.at(t);
         self.t.push(t);
         let mut rows = Vec::new();
-        if self.set.frames == 2 {
+        if self.set.frames > 1 {
             rows.extend(marsfm_geometry::encode(&start, &start));
         }
-        rows.extend(marsfm_geometry::encode(&start, &target));
+        for target in &targets {
+            rows.extend(marsfm_geometry::encode(&start, &align(target, &start)?));
+        }
         for x1 in rows.iter().flatten() {
             let x0: f64 = StandardNormal.sample(rng);
             let x1 = f64::from(*x1);
@@ -231,6 +243,24 @@ impl<'a> Builder<'a> {
         let Self { condition, x, u, t, weights, .. } = self;
         Batch { condition, x, u, t, weights }
     }
+}
+
+/// The frames 1..k of a window from a pair's first frame to its second, evenly spaced.
+fn window<'a>(
+    system: &'a System,
+    ((t, first), (t_last, last)): Pair,
+    k: usize,
+) -> Result<impl Iterator<Item = Result<&'a Conformation<f32>, TrainingError>>, TrainingError> {
+    let steps = k - 1;
+    if t != t_last || last <= first || !(last - first).is_multiple_of(steps) {
+        return Err(TrainingError::Data(format!(
+            "{}: frames {first} of trajectory {t} and {last} of {t_last} do not span a window of \
+             {k} evenly spaced frames; use pairs of level \"window\"",
+            system.name
+        )));
+    }
+    let stride = (last - first) / steps;
+    Ok((1..k).map(move |i| system.frame(t, first + i * stride)))
 }
 
 fn crop(c: &Conformation<f32>, range: &std::ops::Range<usize>) -> Conformation<f32> {

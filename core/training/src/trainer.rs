@@ -122,11 +122,15 @@ impl Trainer<'_> {
         let Some(set) = self.validation else { return Ok(None) };
         let tensors = params::tensors(&optimiser.averaged(), DType::F32, &Device::Cpu)?;
         let network = Network::new(&self.recipe.network, &tensors)?;
-        let calls = self.recipe.run.validation_samples.div_ceil(VALIDATION_BATCH).max(1);
+        // Windows hold many frames: fewer of them per call, so that memory stays bounded.
+        let frames = self.recipe.network.frames;
+        let samples =
+            if frames > 2 { (VALIDATION_BATCH / frames).max(1) } else { VALIDATION_BATCH };
+        let calls = self.recipe.run.validation_samples.div_ceil(samples).max(1);
         let mut sum = 0.0;
         for call in 0..calls {
             let stream = VALIDATION_STREAM + call as u64;
-            let batch = set.batch(VALIDATION_BATCH, self.recipe.run.rng_seed, stream)?;
+            let batch = set.batch(samples, self.recipe.run.rng_seed, stream)?;
             sum += f64::from(batch_loss(&network, &batch)?.to_scalar::<f32>()?);
         }
         Ok(Some(sum / calls as f64))

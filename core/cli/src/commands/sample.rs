@@ -1,10 +1,10 @@
-//! `marsfm sample`: jumps or a tree from one frame.
+//! `marsfm sample`: jumps, a tree, a rollout or the hybrid of both from one frame.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use marsfm::Host;
-use marsfm::sample::{DEFAULT_SOLVER, SampleRequest, Shape, run as draw};
+use marsfm::sample::{DEFAULT_SOLVER, RolloutSpec, SampleRequest, Shape, run as draw};
 
 use crate::progress::Progress;
 
@@ -35,6 +35,26 @@ pub struct Arguments {
     /// Jumps per chain.
     #[arg(long, default_value_t = 30)]
     depth: usize,
+    /// A trajectory: --calls windows of so many frames, from a surrogate of MDGen layout (0: as many
+    /// as it was trained on).
+    #[arg(long, value_name = "K", conflicts_with_all = ["jump", "tree", "chains", "hybrid"])]
+    rollout: Option<usize>,
+    /// Windows of the rollout.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "rollout")]
+    calls: usize,
+    /// Every window of the rollout starts from the input, not from the frame before it.
+    #[arg(long, requires = "rollout")]
+    parallel: bool,
+    /// Goes on from every accepted jump with one window of the surrogate --mdgen; the ensemble is
+    /// those frames.
+    #[arg(long, requires = "mdgen")]
+    hybrid: bool,
+    /// Surrogate of MDGen layout for --hybrid.
+    #[arg(long, value_name = "FILE", requires = "hybrid")]
+    mdgen: Option<PathBuf>,
+    /// Frames per window of --hybrid, instead of as many as --mdgen was trained on.
+    #[arg(long, value_name = "K", requires = "hybrid")]
+    window: Option<usize>,
     /// Most seeds to write.
     #[arg(long, default_value_t = 20)]
     seeds: usize,
@@ -51,10 +71,14 @@ pub struct Arguments {
 
 /// Draws and writes.
 pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
-    let shape = match (a.jump, a.tree, a.chains) {
-        (Some(n), _, _) => Shape::Jumps(n),
-        (_, Some(n), _) => Shape::Exploration(n),
-        (_, _, n) => Shape::Populations { draws: n.unwrap_or(1000), depth: a.depth },
+    let shape = match (a.rollout, a.jump, a.tree, a.chains) {
+        (Some(k), ..) => {
+            let frames = (k > 0).then_some(k);
+            Shape::Rollout(RolloutSpec { frames, calls: a.calls, parallel: a.parallel })
+        }
+        (_, Some(n), ..) => Shape::Jumps(n),
+        (_, _, Some(n), _) => Shape::Exploration(n),
+        (.., n) => Shape::Populations { draws: n.unwrap_or(1000), depth: a.depth },
     };
     let model = super::model(a.model.as_ref())?;
     let request = SampleRequest {
@@ -62,6 +86,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         topology: &a.topology,
         start: a.start.as_deref().map(|path| (path, a.frame)),
         shape,
+        mdgen: a.mdgen.as_deref().map(|path| (path, a.window)),
         seeds: a.seeds,
         rng_seed: a.rng_seed,
         solver: DEFAULT_SOLVER,

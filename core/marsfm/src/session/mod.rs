@@ -216,7 +216,7 @@ impl Session {
             })?;
             let node = |(id, conformation): (u64, Conformation<f32>)| {
                 let (conformation, verdict) = settle(types, conformation);
-                Node { parent: None, depth: 1, id, conformation, verdict }
+                Node { parent: None, depth: 1, frame: None, id, conformation, verdict }
             };
             nodes.extend((done as u64..).zip(drawn).map(node));
         }

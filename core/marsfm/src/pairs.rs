@@ -1,0 +1,136 @@
+//! Where training pairs come from, by the recipe's level: the Markov model's sampler, frames a lag
+//! apart, or windows of consecutive frames.
+
+use anyhow::{Context, Result, bail};
+use marsfm_msm::{Msm, PairSampler};
+use marsfm_training::{Pair, PairLevel, PairSource, Recipe};
+use rand::{Rng, RngExt};
+
+use crate::markov::{self, MsmSettings};
+use crate::systems::System;
+
+/// The source that the recipe asks for; builds the system's Markov model where one is needed.
+pub fn of(system: &System, recipe: &Recipe) -> Result<Box<dyn PairSource>> {
+    let p = &recipe.pairs;
+    if p.level == PairLevel::Window {
+        let lag = system.data.lag_frames(p.pair_lag_ps);
+        let lag = lag.with_context(|| format!("system {}", system.name))?;
+        let lengths = system.data.trajectories().iter().map(|t| t.n_frames());
+        let windows = Windows::new(lengths, recipe.network.frames, lag);
+        return Ok(Box::new(windows.with_context(|| format!("system {}", system.name))?));
+    }
+    let settings = MsmSettings {
+        tica_lag_ps: p.tica_lag_ps,
+        msm_lag_ps: p.msm_lag_ps,
+        pair_lag_ps: p.pair_lag_ps,
+        microstates: p.microstates,
+        macrostates: p.macrostates,
+        ..MsmSettings::default()
+    };
+    let msm = markov::build(system, &settings)?.msm;
+    let rng_seed = recipe.run.rng_seed;
+    Ok(match p.level {
+        PairLevel::Macro => Box::new(Counted(msm.pair_sampler(rng_seed)?)),
+        PairLevel::Micro => Box::new(Counted(msm.micro_pair_sampler(rng_seed)?)),
+        PairLevel::Lagged => Box::new(LaggedFromStates::new(&msm)?),
+        PairLevel::Window => unreachable!("returned above"),
+    })
+}
+
+/// The Markov model's sampler, addressed by a random counter.
+struct Counted(PairSampler);
+
+impl PairSource for Counted {
+    fn draw(&self, rng: &mut dyn Rng) -> Pair {
+        self.0.draw(rng.random())
+    }
+}
+
+/// Starts uniform over macrostates, the target the frame one pair lag later.
+struct LaggedFromStates {
+    by_state: Vec<Vec<(usize, usize)>>,
+    lag: usize,
+}
+
+impl LaggedFromStates {
+    fn new(msm: &Msm) -> Result<Self> {
+        let lag = msm.settings.pair_lag;
+        let mut by_state = vec![Vec::new(); msm.n_macrostates()];
+        for (t, states) in msm.macro_trajectories.iter().enumerate() {
+            for (f, state) in states.iter().enumerate().take(states.len().saturating_sub(lag)) {
+                if let Ok(state) = usize::try_from(*state) {
+                    by_state[state].push((t, f));
+                }
+            }
+        }
+        by_state.retain(|s| !s.is_empty());
+        if by_state.is_empty() {
+            bail!("no trajectory is longer than the pair lag of {lag} frames");
+        }
+        Ok(Self { by_state, lag })
+    }
+}
+
+impl PairSource for LaggedFromStates {
+    fn draw(&self, rng: &mut dyn Rng) -> Pair {
+        let state = &self.by_state[rng.random_range(0..self.by_state.len())];
+        let (t, f) = state[rng.random_range(0..state.len())];
+        ((t, f), (t, f + self.lag))
+    }
+}
+
+/// First and last frame of a window that begins anywhere it fits, uniformly over all places.
+struct Windows {
+    /// Running number of places, one entry per trajectory.
+    places: Vec<usize>,
+    span: usize,
+}
+
+impl Windows {
+    fn new(lengths: impl Iterator<Item = usize>, frames: usize, lag: usize) -> Result<Self> {
+        let span = frames.saturating_sub(1) * lag;
+        let mut total = 0;
+        let places = lengths.map(|n| {
+            total += n.saturating_sub(span);
+            total
+        });
+        let places: Vec<usize> = places.collect();
+        if span == 0 || total == 0 {
+            bail!(
+                "no trajectory holds a window of {frames} frames that are {lag} stored frames apart"
+            );
+        }
+        Ok(Self { places, span })
+    }
+}
+
+impl PairSource for Windows {
+    fn draw(&self, rng: &mut dyn Rng) -> Pair {
+        let place = rng.random_range(0..self.places[self.places.len() - 1]);
+        let t = self.places.partition_point(|end| *end <= place);
+        let f = place - if t == 0 { 0 } else { self.places[t - 1] };
+        ((t, f), (t, f + self.span))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn windows_begin_at_every_place_where_they_fit() {
+        // 5 frames 2 apart span 8: two places in ten frames, none in eight, one in nine.
+        let windows = Windows::new([10, 8, 9].into_iter(), 5, 2).unwrap();
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let mut seen = std::collections::BTreeMap::new();
+        for _ in 0..3000 {
+            *seen.entry(windows.draw(&mut rng)).or_insert(0) += 1;
+        }
+        let places = [((0, 0), (0, 8)), ((0, 1), (0, 9)), ((2, 0), (2, 8))];
+        assert_eq!(seen.keys().copied().collect::<Vec<_>>(), places);
+        assert!(seen.values().all(|n| (900..1100).contains(n)), "{seen:?}");
+        assert!(Windows::new([8].into_iter(), 5, 2).is_err());
+    }
+}
