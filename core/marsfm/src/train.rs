@@ -139,10 +139,7 @@ pub fn run(
             losses: trained.losses,
             data_sha256,
         }),
-        notes: stopped
-            .into_iter()
-            .chain([pairs_in_words(recipe)])
-            .collect(),
+        notes: stopped.into_iter().chain([pairs_in_words(recipe)]).collect(),
     };
     let bytes = checkpoint::encode(&card, &trained.values, Storage::F16)?;
     marsfm_trajectory::write_atomically(out, &bytes)

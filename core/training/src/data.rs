@@ -246,11 +246,11 @@ impl<'a> Builder<'a> {
 }
 
 /// The frames 1..k of a window from a pair's first frame to its second, evenly spaced.
-fn window<'a>(
-    system: &'a System,
+fn window(
+    system: &System,
     ((t, first), (t_last, last)): Pair,
     k: usize,
-) -> Result<impl Iterator<Item = Result<&'a Conformation<f32>, TrainingError>>, TrainingError> {
+) -> Result<impl Iterator<Item = Result<&Conformation<f32>, TrainingError>>, TrainingError> {
     let steps = k - 1;
     if t != t_last || last <= first || !(last - first).is_multiple_of(steps) {
         return Err(TrainingError::Data(format!(

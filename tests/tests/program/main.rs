@@ -4,7 +4,7 @@
 mod errors;
 mod msm;
 mod resume;
-mod spread;
 mod rollout;
+mod spread;
 mod support;
 mod surrogate;
