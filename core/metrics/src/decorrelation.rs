@@ -60,12 +60,23 @@ pub fn decorrelation_lag(curve: &[f64]) -> Option<f64> {
 /// Effectively independent values in a series: n / (1 + 2 Σ ρ(k)), the sum ending where the
 /// pair ρ(2j) + ρ(2j+1) turns negative (Geyer's initial positive sequence), never more than n.
 pub fn effective_samples(series: &[f64]) -> Result<f64, MetricError> {
-    check_finite("series", series)?;
-    let n = series.len();
-    let m = mean(series);
-    let centred: Vec<f64> = series.iter().map(|x| x - m).collect();
-    let products = lagged_products(&centred, n);
-    let variance = products[0];
+    effective_samples_of(&[series])
+}
+
+/// The same for several series of one quantity (replicas of MD, chains of a sampler), about their
+/// common mean: replicas that stay apart count as what they are, a few independent values.
+pub fn effective_samples_of(series: &[&[f64]]) -> Result<f64, MetricError> {
+    let (n, m) = (series.iter().map(|s| s.len()).sum::<usize>(), mean(&series.concat()));
+    let longest = series.iter().map(|s| s.len()).max().unwrap_or(0);
+    let mut products = vec![0.0; longest];
+    for s in series {
+        check_finite("series", s)?;
+        let centred: Vec<f64> = s.iter().map(|x| x - m).collect();
+        for (sum, p) in products.iter_mut().zip(lagged_products(&centred, s.len())) {
+            *sum += p;
+        }
+    }
+    let variance = products.first().copied().unwrap_or(0.0);
     if variance <= f64::EPSILON * n as f64 * (m * m) {
         return Ok(1.0);
     }
@@ -195,5 +206,11 @@ mod tests {
         let n = effective_samples(&out).unwrap();
         assert!((n / (40_000.0 / 9.0) - 1.0).abs() < 0.15, "{n}");
         assert_eq!(effective_samples(&[2.0; 100]).unwrap(), 1.0);
+        // Cut into replicas it is the same; replicas that never meet are a handful of values.
+        let cut: Vec<&[f64]> = out.chunks(10_000).collect();
+        assert!((effective_samples_of(&cut).unwrap() / n - 1.0).abs() < 0.1);
+        let apart: Vec<f64> = out[..10_000].iter().map(|x| x + 100.0).collect();
+        let few = effective_samples_of(&[&out[..10_000], &apart]).unwrap();
+        assert!(few < 10.0, "{few}");
     }
 }

@@ -24,17 +24,40 @@ pub fn jsd_floor(
 ) -> Result<Interval, MetricError> {
     // Validates the histogram as a side effect.
     jsd(histogram, histogram)?;
-    let mut draws = Vec::with_capacity(repeats.max(1));
+    let one = |a: &[Vec<f64>], b: &[Vec<f64>]| vec![jsd(&a[0], &b[0]).unwrap_or(f64::NAN)];
+    let histograms = [histogram.to_vec()];
+    let floor = floor_rounds(&histograms, n_reference, n_sample, repeats, rng_seed, one)?;
+    floor.first().copied().ok_or(MetricError::Empty { what: "statistic" })
+}
+
+/// The same for any statistics of several histograms: `statistics(reference, sample)` is asked
+/// once per pair of draws.
+pub(crate) fn floor_rounds(
+    histograms: &[Vec<f64>],
+    n_reference: usize,
+    n_sample: usize,
+    repeats: usize,
+    rng_seed: u64,
+    statistics: impl Fn(&[Vec<f64>], &[Vec<f64>]) -> Vec<f64>,
+) -> Result<Vec<Interval>, MetricError> {
+    let mut draws: Vec<Vec<f64>> = Vec::new();
     for repeat in 0..repeats.max(1) {
         let mut rng = ChaCha8Rng::seed_from_u64(rng_seed);
         rng.set_stream(repeat as u64);
-        let a = multinomial(&mut rng, histogram, n_reference.max(1));
-        let b = multinomial(&mut rng, histogram, n_sample.max(1));
-        draws.push(jsd(&a, &b)?);
+        let mut draw = |n: usize| -> Vec<Vec<f64>> {
+            histograms.iter().map(|h| multinomial(&mut rng, h, n.max(1))).collect()
+        };
+        let (a, b) = (draw(n_reference), draw(n_sample));
+        let values = statistics(&a, &b);
+        draws.resize(values.len(), Vec::new());
+        draws.iter_mut().zip(values).for_each(|(of_one, v)| of_one.push(v));
     }
-    draws.sort_by(f64::total_cmp);
-    let at = |q: f64| draws[(q * (draws.len() - 1) as f64).round() as usize];
-    Ok(Interval { value: mean(&draws), low: at(0.025), high: at(0.975), level: 0.95 })
+    let interval = |mut of_one: Vec<f64>| {
+        of_one.sort_by(f64::total_cmp);
+        let at = |q: f64| of_one[(q * (of_one.len() - 1) as f64).round() as usize];
+        Interval { value: mean(&of_one), low: at(0.025), high: at(0.975), level: 0.95 }
+    };
+    Ok(draws.into_iter().map(interval).collect())
 }
 
 /// Counts of `n` draws, bin by bin from the binomial of what is left.

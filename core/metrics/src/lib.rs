@@ -7,6 +7,7 @@
 //!
 //! * [`histogram`], [`jsd`]: histograms as NumPy makes them, Jensen–Shannon distances as SciPy's.
 //! * [`torsion`], [`peptide`]: torsion marginals and the whole tetrapeptide score.
+//! * [`marginals`]: scores of histograms with interval, floor and MD noise, in one go.
 //! * [`states`]: macrostate populations, their distance and the free-energy MAE.
 //! * [`surface`]: free energies over one or two coordinates, for pictures.
 //! * [`kinetics`]: timescales, passage times and transition matrices side by side.
@@ -23,6 +24,7 @@ pub mod folding;
 pub mod histogram;
 pub mod jsd;
 pub mod kinetics;
+pub mod marginals;
 pub mod peptide;
 pub mod protein;
 pub mod states;

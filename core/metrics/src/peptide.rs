@@ -196,13 +196,13 @@ impl PeptideScores {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::bootstrap::block_ranges;
     use rand::{RngExt, SeedableRng};
 
     /// A tetrapeptide-like ensemble: 6 backbone and 2 side-chain torsions, shifted by `shift`.
-    fn ensemble(n: usize, shift: f64, rng_seed: u64) -> Ensemble {
+    pub(crate) fn ensemble(n: usize, shift: f64, rng_seed: u64) -> Ensemble {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(rng_seed);
         let mut column = |width: f64| -> Vec<f64> {
             (0..n).map(|_| shift + width * (rng.random::<f64>() + rng.random::<f64>())).collect()
@@ -213,7 +213,7 @@ mod tests {
         Ensemble { torsions, tica, macrostates }
     }
 
-    fn options() -> PeptideOptions {
+    pub(crate) fn options() -> PeptideOptions {
         PeptideOptions {
             is_backbone: [[true; 6].as_slice(), &[false; 2]].concat(),
             n_macrostates: 12,

@@ -118,14 +118,23 @@ pub fn rg_kl(
     bins: usize,
     smoothing: f64,
 ) -> Result<f64, MetricError> {
+    let bins = Bins::joint(reference, sample, bins)?;
+    kl_of_counts(&bins.count(reference), &bins.count(sample), smoothing)
+}
+
+/// The same from histograms.
+pub(crate) fn kl_of_counts(
+    reference: &[f64],
+    sample: &[f64],
+    smoothing: f64,
+) -> Result<f64, MetricError> {
     if !(smoothing.is_finite() && smoothing > 0.0) {
         let rule = "it must be positive";
         return Err(MetricError::Domain { what: "smoothing", value: smoothing, rule });
     }
-    let bins = Bins::joint(reference, sample, bins)?;
-    let smooth = |values: &[f64]| {
-        let raised: Vec<f64> =
-            bins.count(values).iter().map(|c| c / values.len() as f64 + smoothing).collect();
+    let smooth = |counts: &[f64]| {
+        let n: f64 = counts.iter().sum();
+        let raised: Vec<f64> = counts.iter().map(|c| c / n + smoothing).collect();
         let sum: f64 = raised.iter().sum();
         raised.into_iter().map(|p| p / sum).collect::<Vec<_>>()
     };

@@ -79,7 +79,7 @@ pub const UPSTREAM_PAIRS: [(usize, usize); 2] = [(1, 2), (3, 4)];
 pub const RAMACHANDRAN_PAIRS: [(usize, usize); 2] = [(0, 3), (2, 5)];
 
 /// Angles brought into [-π, π].
-fn wrapped(angles: &[f64]) -> Vec<f64> {
+pub(crate) fn wrapped(angles: &[f64]) -> Vec<f64> {
     let wrap = |x: f64| if x.abs() <= PI { x } else { (x + PI).rem_euclid(2.0 * PI) - PI };
     angles.iter().map(|&x| wrap(x)).collect()
 }
