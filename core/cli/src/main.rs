@@ -37,6 +37,8 @@ enum Command {
     Sample(commands::sample::Arguments),
     /// Judge every frame of an ensemble: can MD start from it?
     Check(commands::check::Arguments),
+    /// Score any ensemble against reference MD.
+    Evaluate(commands::evaluate::Arguments),
     /// Compare surrogates with the null proposer on peptides they never saw.
     Benchmark(commands::benchmark::Arguments),
     /// Show a surrogate's model card.
@@ -79,6 +81,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Sample(a) => commands::sample::run(&host()?, &a),
         Command::Check(a) => commands::check::run(&host()?, &a),
         Command::Benchmark(a) => commands::benchmark::run(&host()?, &a),
+        Command::Evaluate(a) => commands::evaluate::run(&host()?, &a),
         Command::Model(a) => commands::model::run(&a),
         Command::Verify(c) => commands::verify::run(&c),
         Command::Engine(c) => commands::engine::run(&host()?, &c),

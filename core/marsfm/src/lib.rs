@@ -12,6 +12,7 @@ pub mod check;
 pub mod demo;
 mod demo_report;
 pub mod engines;
+pub mod evaluate;
 pub mod markov;
 mod pairs;
 pub mod sample;

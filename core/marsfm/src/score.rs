@@ -45,9 +45,28 @@ impl Reference<'_> {
 
     /// Feature rows in numbers; an ensemble without frames is an error.
     pub fn in_numbers(&self, rows: &[f64]) -> Result<Ensemble> {
-        let (n, msm) = (self.model.features.n_features(), &self.model.msm);
+        self.model.in_numbers(&self.system.name, rows)
+    }
+
+    /// Scores a sample against a reference ensemble.
+    pub fn score(&self, reference: &Ensemble, sample: &Ensemble) -> Result<PeptideScores> {
+        let options = PeptideOptions {
+            is_backbone: self.model.features.is_backbone(),
+            n_macrostates: self.model.msm.n_macrostates(),
+            kelvin: self.kelvin,
+            offset: Offset::Mean,
+        };
+        PeptideScores::new(reference, sample, &options)
+            .with_context(|| format!("scoring {}", self.system.name))
+    }
+}
+
+impl SystemMsm {
+    /// Feature rows in numbers; an ensemble without frames is an error that names `name`.
+    pub fn in_numbers(&self, name: &str, rows: &[f64]) -> Result<Ensemble> {
+        let (n, msm) = (self.features.n_features(), &self.msm);
         let view = Rows::new(rows, n)?;
-        anyhow::ensure!(view.n_rows() > 0, "{}: an ensemble without frames", self.system.name);
+        anyhow::ensure!(view.n_rows() > 0, "{name}: an ensemble without frames");
         let projected = msm.tica.transform(&view)?;
         let (_, macrostates) = msm.assign(&view)?;
         let kept = msm.tica.n_kept;
@@ -63,17 +82,5 @@ impl Reference<'_> {
                 .map(|s| usize::try_from(s).unwrap_or(outside))
                 .collect(),
         })
-    }
-
-    /// Scores a sample against a reference ensemble.
-    pub fn score(&self, reference: &Ensemble, sample: &Ensemble) -> Result<PeptideScores> {
-        let options = PeptideOptions {
-            is_backbone: self.model.features.is_backbone(),
-            n_macrostates: self.model.msm.n_macrostates(),
-            kelvin: self.kelvin,
-            offset: Offset::Mean,
-        };
-        PeptideScores::new(reference, sample, &options)
-            .with_context(|| format!("scoring {}", self.system.name))
     }
 }

@@ -4,6 +4,8 @@
 //! Each coordinate is binned once (a [`Marginal`]); a resample only adds up bin numbers. That is the
 //! fast form of [`crate::peptide::PeptideScores`], and gives the same numbers to the last digit.
 
+#![allow(clippy::single_range_in_vec_init)] // a list of one block is meant
+
 use std::f64::consts::PI;
 use std::ops::Range;
 

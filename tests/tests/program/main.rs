@@ -2,7 +2,11 @@
 //! surrogate, trajectories of an MDGen surrogate.
 
 mod errors;
+<<<<<<< HEAD
 mod msm;
+=======
+mod evaluate;
+>>>>>>> f8cb048 (feat(evaluate): marsfm evaluate scores any ensemble against reference MD; checked against MDTraj and SciPy)
 mod resume;
 mod rollout;
 mod spread;

@@ -4,6 +4,7 @@ pub mod benchmark;
 pub mod check;
 pub mod demo;
 pub mod engine;
+pub mod evaluate;
 pub mod model;
 pub mod msm;
 pub mod plugins;
