@@ -2,11 +2,8 @@
 //! surrogate, trajectories of an MDGen surrogate.
 
 mod errors;
-<<<<<<< HEAD
-mod msm;
-=======
 mod evaluate;
->>>>>>> f8cb048 (feat(evaluate): marsfm evaluate scores any ensemble against reference MD; checked against MDTraj and SciPy)
+mod msm;
 mod resume;
 mod rollout;
 mod spread;
