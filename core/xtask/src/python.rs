@@ -1,4 +1,5 @@
-//! A Python environment in the target folder with OpenMM in it, for the demo and the tests.
+//! A Python environment in the target folder: with OpenMM for the demo, and for the tests with the
+//! packages that they compare with.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -9,26 +10,40 @@ use crate::stage;
 use crate::workspace::Workspace;
 
 /// What pip is asked for. The OpenMM plugin serves every 8.x from 8.1 on.
-const PACKAGES: [&str; 2] = ["openmm>=8.1,<9", "numpy"];
+const OPENMM: [&str; 2] = ["openmm>=8.1,<9", "numpy"];
+/// What scores are compared with.
+const PEERS: [&str; 2] = ["mdtraj", "scipy"];
 
 /// The folder with `python3` of an environment that can import OpenMM; made if it is not there.
 pub fn with_openmm(workspace: &Workspace) -> Result<PathBuf> {
+    with(workspace, "import openmm, numpy", &OPENMM)
+}
+
+/// The same environment with the peers of the tests in it, too.
+pub fn for_tests(workspace: &Workspace) -> Result<PathBuf> {
+    with_openmm(workspace)?;
+    with(workspace, "import mdtraj, scipy", &PEERS)
+}
+
+/// The environment, with these packages in it if `import` does not work.
+fn with(workspace: &Workspace, import: &str, packages: &[&str]) -> Result<PathBuf> {
     let home = workspace.target.join("python");
     let bin = home.join("bin");
     let python = bin.join("python3");
-    let works = || {
+    let works = |code: &str| {
         let mut import = Command::new(&python);
-        import.args(["-c", "import openmm, numpy"]);
-        let status = import.stdout(Stdio::null()).stderr(Stdio::null()).status();
-        status.is_ok_and(|s| s.success())
+        import.args(["-c", code]).stdout(Stdio::null()).stderr(Stdio::null());
+        import.status().is_ok_and(|s| s.success())
     };
-    if !works() {
+    if !works("import pip") {
         let mut make = Command::new("python3");
         make.args(["-m", "venv", "--clear"]).arg(&home);
         stage::run("python environment", &mut make)?;
+    }
+    if !works(import) {
         let mut pip = Command::new(&python);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        stage::run("pip install openmm", pip.args(PACKAGES))?;
+        stage::run(&format!("pip install {}", packages.join(" ")), pip.args(packages))?;
     }
     Ok(bin)
 }

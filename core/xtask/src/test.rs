@@ -39,10 +39,12 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let mut closing = Closing::default();
     let mut tests = workspace.cargo(&["test", "--release", "--workspace", "--no-fail-fast"]);
     tests.args(&extra).env("MARSFM_SKIP_LOG", skips.path());
-    match python::with_openmm(workspace) {
+    match python::for_tests(workspace) {
         // Tests and plugins ask the first python3 of the PATH where OpenMM is.
         Ok(bin) => _ = tests.env("PATH", python::path_with(&bin)),
-        Err(error) => eprintln!("x: no OpenMM, tests that need it are skipped: {error:#}"),
+        Err(error) => {
+            eprintln!("x: no Python packages, tests that need them are skipped: {error:#}")
+        }
     }
     note(stage::run_watched("tests", tests, |line| closing.see(line)));
 

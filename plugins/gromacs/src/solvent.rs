@@ -251,9 +251,9 @@ mod tests {
         let heavy = vec![true; template.len()];
         let system =
             Solvated { template_nm: &template, cell_nm: CELL, heavy: &heavy, solvent: &solvent };
-        // The solute turned by 90 degrees, given somewhere else in space.
+        // The solute turned by 90 degrees and stretched out of its hole, given somewhere else.
         let mut seed = template.clone();
-        (seed[0], seed[1]) = ([9.0, 9.0, 9.0], [9.0, 9.15, 9.0]);
+        (seed[0], seed[1]) = ([9.0, 9.0, 9.0], [9.0, 9.9, 9.0]);
         let (placed, moved) = place(&system, &seed, 7).unwrap();
         assert_eq!(place(&system, &seed, 7).unwrap().0, placed, "the same for the same rng_seed");
         let middle: [f64; 3] = std::array::from_fn(|k| 0.5 * (placed[0][k] + placed[1][k]));

@@ -22,10 +22,10 @@ fn recipe(folder: &Path) -> std::path::PathBuf {
         set("network", key, value.into());
     }
     for (key, value) in [
-        ("steps", 60),
+        ("steps", 300),
         ("batch", 8),
         ("save_every_seconds", 0),
-        ("validate_every", 20),
+        ("validate_every", 100),
         ("validation_samples", 8),
     ] {
         set("run", key, value.into());
@@ -52,7 +52,7 @@ fn killed_training_ends_bit_equal() {
     let killed = folder.path().join("killed.safetensors");
     let mut kills = 0;
     // Growing patience, so that kills fall into reading, training and saving, and it ends.
-    for milliseconds in (150..).step_by(45) {
+    for milliseconds in (100..).step_by(30) {
         let mut child = train(&killed).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(milliseconds));
         if child.try_wait().unwrap().is_some_and(|s| s.success()) {

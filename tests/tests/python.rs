@@ -1,0 +1,42 @@
+//! The Python package against the libmarsfm of this build: jumps inside real OpenMM Contexts.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use marsfm_test_support::skip;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the checkout exists")
+}
+
+#[test]
+fn the_package_jumps_inside_openmm() {
+    let imports = Command::new("python3").args(["-c", "import openmm, numpy"]).output();
+    if !imports.is_ok_and(|o| o.status.success()) {
+        let why = "python3 cannot import openmm and numpy (pip install openmm numpy)";
+        return skip("the_package_jumps_inside_openmm", why);
+    }
+    let exe = std::env::current_exe().expect("a test knows its program");
+    let release = exe.parent().and_then(Path::parent).expect("target/release/deps");
+    let library = release.join("libmarsfm.so");
+    if !library.is_file() {
+        let packages = ["-p", "marsfm-capi", "-p", "marsfm-plugin-xtc"];
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--release", "--quiet"]).args(packages).current_dir(root());
+        assert!(build.status().expect("cargo runs").success(), "libmarsfm does not build");
+    }
+    let output = Command::new("python3")
+        .args(["-m", "unittest", "discover", "-s", "tests"])
+        .current_dir(root().join("bindings/python"))
+        .env("PYTHONPATH", root().join("bindings/python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("MARSFM_LIBRARY", library)
+        .env("MARSFM_PLUGIN_PATH", release)
+        .env("MARSFM_MODEL", root().join("examples/models/tetrapeptide/tetrapeptide.safetensors"))
+        .output()
+        .expect("python3 runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    // unittest succeeds without a test, too.
+    assert!(said.contains("Ran 5 tests") && !said.contains("skipped"), "{said}");
+}
