@@ -69,10 +69,10 @@ fn random_weights_lose_to_the_residue_library() {
     // The library is made of all training MD: the shared peptides and the committed ones.
     let data = tempfile::tempdir().unwrap();
     for set in [shared.join("data/tetrapeptides"), root().join("examples/data/tetrapeptides")] {
-        for entry in std::fs::read_dir(set).unwrap().map(Result::unwrap) {
-            std::os::unix::fs::symlink(entry.path(), data.path().join(entry.file_name()))
-                .or_else(|e| if entry.path().is_dir() { Err(e) } else { Ok(()) })
-                .unwrap();
+        let entries = std::fs::read_dir(set).unwrap().map(Result::unwrap);
+        for entry in entries.filter(|e| e.path().is_dir()) {
+            let link = data.path().join(entry.file_name());
+            std::os::unix::fs::symlink(entry.path(), link).unwrap();
         }
     }
     let arguments = [
