@@ -49,6 +49,9 @@ enum Command {
     /// Seeds on a real engine: what works here, prepare, run.
     #[command(subcommand)]
     Engine(commands::engine::Command),
+    /// MD, Markov model, jumps, seeds, again: begin, run and look at an adaptive loop.
+    #[command(subcommand)]
+    Loop(commands::loops::Command),
     /// What plugins were found, what was refused and why.
     #[command(subcommand)]
     Plugins(commands::plugins::Command),
@@ -85,6 +88,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Model(a) => commands::model::run(&a),
         Command::Verify(c) => commands::verify::run(&c),
         Command::Engine(c) => commands::engine::run(&host()?, &c),
+        Command::Loop(c) => commands::loops::run(&c),
         Command::Plugins(c) => commands::plugins::run(&host()?, &c),
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Data flows one way: [`systems`] (trajectories in memory) → [`markov`] (features, Markov model) →
 //! [`train`] (pairs, surrogate) → [`sample`] (jumps, seeds) → [`score`] and [`benchmark`] (against
-//! MD). [`engines`] prepares seeds and runs them. [`session`] serves programs that bring their own
+//! MD). [`engines`] prepares seeds and runs them; [`adaptive`] alternates MD and seeds. [`session`] serves programs that bring their own
 //! atoms; [`demo`] runs everything once.
 
 use std::path::Path;
 
+pub mod adaptive;
 pub mod benchmark;
 pub mod check;
 pub mod demo;

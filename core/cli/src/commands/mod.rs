@@ -5,6 +5,7 @@ pub mod check;
 pub mod demo;
 pub mod engine;
 pub mod evaluate;
+pub mod loops;
 pub mod model;
 pub mod msm;
 pub mod plugins;
