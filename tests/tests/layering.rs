@@ -108,6 +108,7 @@ const ROOMS: &[Room] = &[
         &["marsfm-geometry", "marsfm-trajectory", "marsfm-features", "marsfm-msm", "marsfm-report"],
         &["molly", "rayon"],
     ),
+    room("marsfm-bench-loop", &["marsfm-adaptive"], &[]),
     strict("marsfm-test-support", &[], &[]),
     strict("marsfm-tests", &[], &[]),
 ];

@@ -40,7 +40,9 @@ fn main() -> Result<(), LoopError> {
     } else {
         let file = folder.with_extension("toml");
         let text = std::fs::read_to_string(&file).map_err(|e| LoopError::io(&file, &e))?;
-        Driver::create(&folder, &LoopSettings::parse(&text)?)?
+        let settings = LoopSettings::parse(&text)?;
+        let engine = ToyEngine::open(&settings.engine.options, settings.budget.frame_ps)?;
+        Driver::create(&folder, &settings, &engine)?
     };
     let settings = driver.settings().clone();
     let mut engine = ToyEngine::open(&settings.engine.options, settings.budget.frame_ps)?;

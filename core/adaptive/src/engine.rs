@@ -84,6 +84,19 @@ pub trait Engine {
     fn row(&self, structure: &[[f64; 3]]) -> Result<Vec<f64>, String>;
     /// One frame of a run's trajectory.
     fn frame(&self, trajectory: &Path, index: usize) -> Result<Structure, String>;
+    /// Copies every `stride`-th frame of someone's trajectory into a folder, as a trajectory of its
+    /// own kind.
+    fn copy(&self, trajectory: &Path, folder: &Path, stride: usize) -> Result<PathBuf, String>;
+    /// Shown frames of plain MD before seeds from elsewhere come: what is usual for this system.
+    /// What it learns from them it may keep in `folder`.
+    fn calibrate(
+        &mut self,
+        _folder: &Path,
+        _frames: &[Structure],
+        _go: Go<'_>,
+    ) -> Result<(), EngineError> {
+        Ok(())
+    }
     /// States that need no clustering.
     fn known_states(&self) -> Option<&dyn KnownStates> {
         None

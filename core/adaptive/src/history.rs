@@ -44,8 +44,8 @@ pub struct Plan {
     pub accepted: usize,
     /// Weights that the selector carries from epoch to epoch.
     pub weights: Vec<f64>,
-    /// Wall time of model, proposals and choice, s.
-    pub seconds: [f64; 3],
+    /// Wall time of model, proposals and choice, then CPU time of the three, s.
+    pub seconds: [f64; 4],
 }
 
 /// A finished run.
@@ -69,7 +69,7 @@ pub struct RunRecord {
     pub verdict: String,
     /// MD before the first frame, ps.
     pub prepare_ps: f64,
-    /// Wall and CPU time, s; CPU time of child processes is not in it.
+    /// Wall and CPU time, s; child processes that ended are in it.
     pub seconds: [f64; 2],
 }
 
@@ -86,8 +86,8 @@ pub struct LostRecord {
     pub reason: String,
     /// MD charged for it, ps: all of the run if it was lost on the way.
     pub md_ps: f64,
-    /// Wall time, s.
-    pub seconds: f64,
+    /// Wall and CPU time, s.
+    pub seconds: [f64; 2],
 }
 
 /// The model at the end of an epoch.
@@ -101,8 +101,35 @@ pub struct EpochRecord {
     pub microstates: usize,
     /// Populations and timescales with intervals; `Err` in words where there is no model yet.
     pub statistics: Result<Statistics, String>,
-    /// Wall time, s.
-    pub seconds: f64,
+    /// How the numbers moved from epoch to epoch, the latest last, in the states of this model.
+    pub drift: Vec<Drift>,
+    /// Wall and CPU time, s.
+    pub seconds: [f64; 2],
+}
+
+/// What the MD up to an epoch gives in the states of a later model: models are made anew in each
+/// epoch, and only numbers about the same states can be compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Epoch.
+    pub epoch: usize,
+    /// Populations of the macrostates; 0 where the MD up to here gives none.
+    pub populations: Vec<f64>,
+    /// Slowest timescale, ps.
+    pub timescale_ps: Option<f64>,
+    /// Population (of all MD) of the microstates that the MD up to here had not entered.
+    pub unseen: f64,
+}
+
+/// What is known of the engine's system, so that a loop can be read without the engine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// Temperature, K.
+    pub temperature_kelvin: f64,
+    /// Names of the features.
+    pub features: Vec<String>,
+    /// What the engine says about itself and its system.
+    pub notes: Vec<String>,
 }
 
 /// One record.
@@ -115,6 +142,8 @@ pub enum Record {
         version: String,
         /// The settings as TOML.
         settings: String,
+        /// The engine's system.
+        about: About,
     },
     /// Seeds were chosen.
     Planned(Plan),
@@ -126,11 +155,20 @@ pub enum Record {
     Epoch(EpochRecord),
 }
 
+impl Record {
+    /// As it stands in the journal.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("records are plain data")
+    }
+}
+
 /// The state of a loop.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// Settings as TOML.
     pub settings: String,
+    /// The engine's system.
+    pub about: About,
     /// Plans, one per epoch begun.
     pub plans: Vec<Plan>,
     /// Runs in the order in which they were finished.
@@ -147,11 +185,11 @@ impl History {
     pub fn add(&mut self, record: Record) -> Result<(), LoopError> {
         let wrong = |what: String| Err(LoopError::words(format!("the journal is wrong: {what}")));
         match record {
-            Record::Begun { settings, .. } => {
+            Record::Begun { settings, about, .. } => {
                 if !self.settings.is_empty() {
                     return wrong("it begins twice".into());
                 }
-                self.settings = settings;
+                (self.settings, self.about) = (settings, about);
             }
             Record::Planned(plan) => {
                 if plan.epoch != self.plans.len() || plan.epoch != self.epochs.len() {
@@ -221,7 +259,7 @@ mod tests {
             proposed: 2,
             accepted: 2,
             weights: vec![],
-            seconds: [0.0; 3],
+            seconds: [0.0; 4],
         })
     }
 
@@ -257,7 +295,8 @@ mod tests {
                 md_ps: 0.0,
                 microstates: 0,
                 statistics,
-                seconds: 0.0,
+                drift: vec![],
+                seconds: [0.0; 2],
             })
         };
         assert!(h.add(epoch(0)).is_err());

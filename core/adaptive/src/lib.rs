@@ -9,6 +9,10 @@
 //! proposals: a chain of jumps and MD does not obey detailed balance, transitions of unbiased MD do.
 //! A [`toy`] engine with exact answers keeps all of this honest.
 
+mod bandit;
+mod bias;
+mod clock;
+mod drift;
 mod driver;
 mod engine;
 mod error;
@@ -21,13 +25,18 @@ mod select;
 mod settings;
 mod settled;
 pub mod statistics;
+mod store;
 pub mod toy;
 mod watch;
 
-pub use driver::{Driver, replay};
+pub use bandit::Bandit;
+pub use bias::{Variant, variants};
+pub use driver::{Driver, Import};
 pub use engine::{Engine, Finished, Go, Job, KnownStates, Ran, Structure};
 pub use error::LoopError;
-pub use history::{EpochRecord, FrameAt, History, LostRecord, Plan, Record, RunRecord, SeedRecord};
+pub use history::{
+    About, Drift, EpochRecord, FrameAt, History, LostRecord, Plan, Record, RunRecord, SeedRecord,
+};
 pub use journal::{Contents, Journal, Point, read as read_journal};
 pub use lock::Lock;
 pub use model::{Candidate, Model, RunRows};
@@ -36,4 +45,5 @@ pub use select::{Range, Selector, SelectorSettings, Weights};
 pub use settings::{
     Budget, EngineSettings, LoopSettings, ModelSettings, StatisticsSettings, StrategySettings,
 };
+pub use store::{Stages, Store, replay};
 pub use watch::{Ended, Limits, POINTS, Progress, Watch};

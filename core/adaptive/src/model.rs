@@ -37,8 +37,9 @@ enum Space {
 /// Microstates of all MD behind the heads.
 pub struct Model {
     space: Space,
-    /// Microstate of each counted frame of each run.
+    /// Microstate of each frame of each run, head included.
     micro: Vec<Vec<i32>>,
+    head_frames: Vec<usize>,
     members: Vec<Vec<FrameAt>>,
     centres: Vec<Vec<f64>>,
     counts: Vec<u64>,
@@ -62,16 +63,16 @@ impl Model {
 
     fn known(runs: &[RunRows], states: &dyn KnownStates, head_frames: Vec<usize>) -> Self {
         let of = |r: &RunRows| -> Vec<i32> {
-            let counted = r.rows.iter().skip(r.head_frames);
-            counted.map(|row| states.micro_of(row) as i32).collect()
+            r.rows.iter().map(|row| states.micro_of(row) as i32).collect()
         };
         let micro: Vec<Vec<i32>> = runs.iter().map(of).collect();
         let n = states.n_micro();
-        let counts = tally(&micro, n);
+        let counts = tally(&behind_heads(&micro, &head_frames), n);
         Self {
             space: Space::Known,
             members: members(&micro, &head_frames, n),
             micro,
+            head_frames,
             centres: (0..n).map(|k| states.centre(k)).collect(),
             counts,
             macro_of_micro: states.macro_of_micro(),
@@ -103,26 +104,43 @@ impl Model {
         // Twenty frames per microstate at least, or counts say nothing.
         let k = settings.model.microstates.min(frames / 20).max(2);
         let kmeans: KMeansModel = KMeans::new(k, settings.rng_seed).fit(&views)?;
-        let micro: Vec<Vec<i32>> =
+        let counted: Vec<Vec<i32>> =
             views.iter().map(|v| kmeans.assign(v)).collect::<Result<_, _>>()?;
         let n = kmeans.centers.n_rows();
         let centres: Vec<Vec<f64>> = (0..n).map(|i| kmeans.centers.row(i).to_vec()).collect();
         let mut reach = vec![0.0f64; n];
-        for (view, states) in views.iter().zip(&micro) {
+        for (view, states) in views.iter().zip(&counted) {
             for (f, s) in states.iter().enumerate() {
                 let far = distance(view.row(f), &centres[*s as usize]);
                 reach[*s as usize] = reach[*s as usize].max(far);
             }
         }
-        let macro_of_micro = metastable(&micro, n, settings)?;
-        let counts = tally(&micro, n);
+        let macro_of_micro = metastable(&counted, n, settings)?;
+        let counts = tally(&counted, n);
+        // Heads shape nothing, but it is worth knowing where they were.
+        let mut micro = Vec::with_capacity(runs.len());
+        for (run, behind) in runs.iter().zip(counted) {
+            let mut states = Vec::new();
+            let head: Vec<f64> = run.rows.iter().take(run.head_frames).flatten().copied().collect();
+            if !head.is_empty() {
+                let projected = tica.transform(&Rows::new(&head, width)?)?;
+                states = kmeans.assign(&Rows::new(&projected, dim)?)?;
+            }
+            states.extend(behind);
+            micro.push(states);
+        }
         let space = Space::Tica(Box::new(tica));
         let members = members(&micro, &head_frames, n);
-        Ok(Self { space, micro, members, centres, counts, macro_of_micro, reach })
+        Ok(Self { space, micro, head_frames, members, centres, counts, macro_of_micro, reach })
     }
 
     /// Microstates of each run without its head.
-    pub fn micro_trajectories(&self) -> &[Vec<i32>] {
+    pub fn micro_trajectories(&self) -> Vec<&[i32]> {
+        behind_heads(&self.micro, &self.head_frames)
+    }
+
+    /// Microstates of each frame of each run, heads included.
+    pub fn with_heads(&self) -> &[Vec<i32>] {
         &self.micro
     }
 
@@ -178,20 +196,24 @@ pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt()
 }
 
+fn behind_heads<'a>(micro: &'a [Vec<i32>], head_frames: &[usize]) -> Vec<&'a [i32]> {
+    micro.iter().zip(head_frames).map(|(t, head)| &t[(*head).min(t.len())..]).collect()
+}
+
 /// The counted frames of each microstate.
 fn members(micro: &[Vec<i32>], head_frames: &[usize], n: usize) -> Vec<Vec<FrameAt>> {
     let mut out = vec![Vec::new(); n];
     for (run, states) in micro.iter().enumerate() {
-        for (f, s) in states.iter().enumerate() {
-            out[*s as usize].push(FrameAt { run, frame: f + head_frames[run] });
+        for (frame, s) in states.iter().enumerate().skip(head_frames[run]) {
+            out[*s as usize].push(FrameAt { run, frame });
         }
     }
     out
 }
 
-fn tally(micro: &[Vec<i32>], n: usize) -> Vec<u64> {
+fn tally<D: AsRef<[i32]>>(micro: &[D], n: usize) -> Vec<u64> {
     let mut counts = vec![0; n];
-    micro.iter().flatten().for_each(|s| counts[*s as usize] += 1);
+    micro.iter().flat_map(|t| t.as_ref()).for_each(|s| counts[*s as usize] += 1);
     counts
 }
 

@@ -1,11 +1,12 @@
 //! Proposers: structures that MD could be started from.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Engine, FrameAt, LoopError, Model, Structure};
+use crate::{Engine, FrameAt, History, LoopError, Model, Structure};
 
 /// A structure that was proposed.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Context<'a> {
     pub model: &'a Model,
     /// Trajectory of each run.
     pub trajectories: &'a [PathBuf],
+    /// What happened so far.
+    pub history: &'a History,
 }
 
 impl Context<'_> {
@@ -65,6 +68,10 @@ pub trait Proposer {
         n: usize,
         rng: &mut ChaCha8Rng,
     ) -> Result<Vec<Proposal>, LoopError>;
+    /// How many of `n` seeds each class of proposals gets; `None` leaves it to the selector.
+    fn shares(&mut self, _context: &Context<'_>, _n: usize) -> Option<BTreeMap<String, usize>> {
+        None
+    }
 }
 
 /// Frames of the loop's own MD: what adaptive sampling without a surrogate starts from. One frame

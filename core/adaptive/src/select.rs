@@ -78,6 +78,18 @@ fn five() -> usize {
 }
 
 impl SelectorSettings {
+    /// As in the settings.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::LeastCounts => "least-counts",
+            Self::Random => "random",
+            Self::Fast { .. } => "fast",
+            Self::Reap { .. } => "reap",
+            Self::Target { .. } => "target",
+            Self::History { .. } => "history",
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), LoopError> {
         let wrong = |text: &str| Err(LoopError::words(format!("strategy.selector: {text}")));
         match self {

@@ -31,6 +31,12 @@ pub struct LoopSettings {
 pub struct EngineSettings {
     /// `toy`, or the name of an engine plugin.
     pub name: String,
+    /// Features of the model, `torsions` or several with commas between; the toy has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<String>,
+    /// Give a plugin up after so many seconds without a sign of life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<f64>,
     /// Its options; engine plugins need `template`.
     #[serde(default)]
     pub options: toml::Table,

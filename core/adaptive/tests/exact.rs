@@ -64,7 +64,7 @@ fn a_loop_of_jumps_finds_populations_that_its_own_frames_do_not_have() {
         let (_, mut driver) = go(dir.path(), &text).unwrap();
         let engine = ToyEngine::new(toy.clone());
         let model = driver.model(&engine).unwrap();
-        let s = driver.statistics(&model, 300.0, &|_| true).unwrap();
+        let s = driver.store().statistics(&model, &|_| true).unwrap();
         let value = |e: &Option<marsfm_adaptive::statistics::Estimate>| e.map_or(0.0, |e| e.value);
         let got: Vec<f64> = s.populations.iter().map(value).collect();
         let mut frames = vec![0.0; truth.len()];

@@ -49,7 +49,7 @@ enum Command {
     /// Seeds on a real engine: what works here, prepare, run.
     #[command(subcommand)]
     Engine(commands::engine::Command),
-    /// MD, Markov model, jumps, seeds, again: begin, run and look at an adaptive loop.
+    /// MD, Markov model, jumps, seeds, again: the adaptive loop.
     #[command(subcommand)]
     Loop(commands::loops::Command),
     /// What plugins were found, what was refused and why.
@@ -88,7 +88,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Model(a) => commands::model::run(&a),
         Command::Verify(c) => commands::verify::run(&c),
         Command::Engine(c) => commands::engine::run(&host()?, &c),
-        Command::Loop(c) => commands::loops::run(&c),
+        Command::Loop(c) => commands::loops::run(&host()?, &c),
         Command::Plugins(c) => commands::plugins::run(&host()?, &c),
     }
 }

@@ -12,7 +12,7 @@ const LEAST_PER_RESIDUE: f64 = 15.0;
 const FORCE: f64 = 1000.0;
 
 /// Limits for the minimised seeds of one system.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Gate {
     /// Structures of the ensemble.
     pub n: usize,

@@ -32,7 +32,7 @@ pub fn run(workspace: &Workspace, engine: &str, arguments: &[String]) -> Result<
 }
 
 /// The force field and temperature that the example data and the default surrogate were made with.
-fn openmm(workspace: &Workspace, template: &Path) -> Result<std::ffi::OsString> {
+pub(crate) fn openmm(workspace: &Workspace, template: &Path) -> Result<std::ffi::OsString> {
     let bin = python::with_openmm(workspace)?;
     let mut make = Command::new(bin.join("python3"));
     make.arg(workspace.root.join("plugins/openmm/tools/make_system.py"));

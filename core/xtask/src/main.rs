@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 mod engine_demo;
 mod install;
+mod loop_demo;
 mod python;
 mod skips;
 mod stage;
@@ -35,6 +36,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "demo" => demo::run(&workspace, rest),
         "demo-openmm" => engine_demo::run(&workspace, "openmm", rest),
         "demo-gromacs" => engine_demo::run(&workspace, "gromacs", rest),
+        "demo-loop" => loop_demo::run(&workspace),
         "test" => test::run(&workspace, rest),
         "install" => install::run(&workspace, rest),
         other => match other.strip_prefix("bench-") {

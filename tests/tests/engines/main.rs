@@ -2,5 +2,6 @@
 
 mod faults;
 mod gromacs;
+mod loops;
 mod openmm;
 mod support;

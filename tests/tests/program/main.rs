@@ -3,6 +3,7 @@
 
 mod errors;
 mod evaluate;
+mod loops;
 mod msm;
 mod resume;
 mod rollout;

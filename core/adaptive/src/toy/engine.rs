@@ -2,7 +2,7 @@
 //! fail in the ways in which real engines do.
 
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use marsfm_preparation::{EngineError, Failure};
 use rand::SeedableRng;
@@ -165,8 +165,17 @@ impl Engine for ToyEngine {
         Ok(vec![self.toy.place(*site)])
     }
 
+    fn copy(&self, trajectory: &Path, folder: &Path, stride: usize) -> Result<PathBuf, String> {
+        let kept = sites(trajectory)?.into_iter().step_by(stride);
+        let content: Vec<u8> = kept.flat_map(|s| (s as u16).to_le_bytes()).collect();
+        let path = folder.join("trajectory.toy");
+        std::fs::write(&path, content).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(path)
+    }
+
     fn known_states(&self) -> Option<&dyn KnownStates> {
-        Some(&self.states)
+        let known = !self.toy.options().cluster;
+        known.then_some(&self.states as &dyn KnownStates)
     }
 }
 

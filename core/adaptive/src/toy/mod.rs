@@ -42,6 +42,8 @@ pub struct ToyOptions {
     /// The microstates that the loop sees are squares of so many sites: 1 is Markovian, more is
     /// not, so that lag and head matter.
     pub blocks: usize,
+    /// Hides the wells: microstates and macrostates are found from the MD, as for molecules.
+    pub cluster: bool,
     /// A fault to inject, for tests: `crash`, `hang`, `nan`, `half` or `full`.
     pub fault: Option<Fault>,
     /// Seeds (in the order in which they are run) that it hits.
@@ -55,6 +57,7 @@ impl Default for ToyOptions {
             barrier_kj_mol: 10.0,
             hops_per_ps: 0.5,
             blocks: 1,
+            cluster: false,
             fault: None,
             fault_at: Vec::new(),
         }

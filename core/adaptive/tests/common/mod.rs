@@ -34,11 +34,11 @@ pub fn go_with(
     watch: &mut dyn Watch,
 ) -> Result<(Ended, Driver), LoopError> {
     let settings = LoopSettings::parse(text)?;
+    let mut engine = ToyEngine::open(&settings.engine.options, settings.budget.frame_ps)?;
     let mut driver = match folder.join("journal").exists() {
         true => Driver::open(folder)?,
-        false => Driver::create(folder, &settings)?,
+        false => Driver::create(folder, &settings, &engine)?,
     };
-    let mut engine = ToyEngine::open(&settings.engine.options, settings.budget.frame_ps)?;
     let mut proposer = proposer(&settings.strategy, engine.toy())?;
     let ended = driver.run(&mut engine, proposer.as_mut(), limits, watch)?;
     Ok((ended, driver))

@@ -6,7 +6,7 @@
 
 mod demo;
 mod demo_report;
-mod place;
+pub(crate) mod place;
 mod record;
 mod runner;
 

@@ -34,7 +34,7 @@ pub fn read_seeds(host: &Host, topology: &Path, frames: &Path) -> Result<(Topolo
 }
 
 /// Which of a seed's atoms is which of the engine's.
-pub(super) struct Map<'a> {
+pub(crate) struct Map<'a> {
     engine: &'a Peptide,
     reference_nm: &'a [[f64; 3]],
     seed: Peptide,

@@ -34,7 +34,7 @@ impl Default for Lengths {
 
 impl Lengths {
     /// Steps of head, rest and frames; lengths that are no multiples are errors.
-    fn in_steps(self, step_ps: f64) -> Result<(u64, u64, u64)> {
+    pub(crate) fn in_steps(self, step_ps: f64) -> Result<(u64, u64, u64)> {
         let steps = |what: &str, ps: f64| -> Result<u64> {
             let steps = (ps / step_ps).round();
             let fits = ps >= 0.0 && (steps * step_ps - ps).abs() < 1e-6 && steps < 1e15;
@@ -88,6 +88,11 @@ impl Runner {
     /// The engine.
     pub fn engine(&self) -> &PluginEngine {
         &self.engine
+    }
+
+    /// What seeds are judged by.
+    pub(crate) fn judge(&self) -> &Judge {
+        &self.judge
     }
 
     /// Its system.

@@ -1,0 +1,150 @@
+//! Bench A: are the numbers of seeded MD right, and do their intervals hold the truth? The toy
+//! engine knows; many loops with their own random numbers tell.
+//!
+//! `marsfm-bench-loop run [REPEATS]` adds what is missing to the rows, `marsfm-bench-loop tables`
+//! writes the page from them.
+
+mod cases;
+mod rows;
+mod tables;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use marsfm_adaptive::statistics::{Estimate, Question, statistics};
+use marsfm_adaptive::toy::{Toy, ToyEngine, proposer};
+use marsfm_adaptive::{Driver, Limits, Watch};
+
+use cases::Case;
+use rows::{Row, Rows};
+
+/// Bootstrap draws.
+const DRAWS: usize = 100;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn rows_path() -> PathBuf {
+    root().join("benches/loop/results/a.csv")
+}
+
+fn page_path() -> PathBuf {
+    root().join("docs/benchmarks/loop.md")
+}
+
+struct Silent;
+impl Watch for Silent {}
+
+fn toy() -> Result<Toy> {
+    let settings = cases::all()[0].settings(1);
+    Ok(ToyEngine::open(&settings.engine.options, 1.0)?.toy().clone())
+}
+
+/// One loop from its begin to its numbers.
+fn one(case: &Case, repeat: usize) -> Result<Row> {
+    // Memory where there is some: what is measured is not the disk.
+    let memory = Path::new("/dev/shm");
+    let folder = match memory.is_dir() {
+        true => tempfile::tempdir_in(memory)?,
+        false => tempfile::tempdir()?,
+    };
+    let rng_seed = 1000 + repeat as u64;
+    let settings = case.settings(rng_seed);
+    let mut engine = ToyEngine::open(&settings.engine.options, settings.budget.frame_ps)?;
+    let mut chooser = proposer(&settings.strategy, engine.toy())?;
+    let mut driver = Driver::create(folder.path(), &settings, &engine)?;
+    driver.run(&mut engine, chooser.as_mut(), Limits::default(), &mut Silent)?;
+    let model = driver.model(&engine)?;
+    let question = Question { draws: DRAWS, ..driver.store().question(&model) };
+    let s = statistics(&model.micro_trajectories(), &question)?;
+    let three = |e: Option<Estimate>| match e {
+        None => [None; 3],
+        Some(e) => [Some(e.value), e.low, e.high],
+    };
+    Ok(Row {
+        proposer: case.proposer.into(),
+        head_ps: case.head_ps,
+        lag_ps: case.lag_ps,
+        run_ps: case.run_ps,
+        repeat,
+        rng_seed,
+        md_ps: driver.history().md_ps(settings.budget.frame_ps),
+        timescale: three(s.timescales_ps.first().copied()),
+        states: s.free_energies_kj_mol.iter().copied().map(three).collect(),
+    })
+}
+
+fn run(repeats: usize) -> Result<()> {
+    let mut rows = Rows::open(&rows_path(), toy()?.n_wells())?;
+    for repeat in 0..repeats {
+        for case in &cases::all() {
+            if rows.has(case, repeat) {
+                continue;
+            }
+            let row = one(case, repeat).with_context(|| format!("{case:?}, repeat {repeat}"))?;
+            rows.add(case, &row)?;
+        }
+        eprintln!("repeat {} of {repeats}", repeat + 1);
+    }
+    Ok(())
+}
+
+/// The table as it stands in the page.
+fn table() -> Result<String> {
+    Ok(tables::markdown(&rows::read(&rows_path())?, &toy()?))
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match &words[..] {
+        ["run"] => run(200),
+        ["run", repeats] => run(repeats.parse().context("a number of repeats")?),
+        ["print"] => {
+            print!("{}", table()?);
+            Ok(())
+        }
+        ["exact"] => {
+            let toy = toy()?;
+            println!("populations {:.4?}", toy.well_populations());
+            println!("timescales {:.1?} ps", toy.timescales_ps(5)?);
+            Ok(())
+        }
+        ["tables"] => {
+            let page = std::fs::read_to_string(page_path())?;
+            let page = tables::into_page(&page, &table()?).context("the page has no marks")?;
+            Ok(std::fs::write(page_path(), page)?)
+        }
+        _ => bail!("usage: marsfm-bench-loop run [REPEATS] | tables | print | exact"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_holds_the_table_of_the_committed_rows() {
+        let page = std::fs::read_to_string(page_path()).unwrap();
+        let again = tables::into_page(&page, &table().unwrap()).unwrap();
+        assert_eq!(page, again, "run marsfm-bench-loop tables");
+    }
+
+    #[test]
+    fn a_repeat_is_the_same_again() {
+        let rows = rows::read(&rows_path()).unwrap();
+        let first = &rows[0];
+        let case = cases::all().into_iter().find(|c| c.proposer == first.proposer).unwrap();
+        let again = one(&case, first.repeat).unwrap();
+        assert_eq!((again.md_ps, again.rng_seed), (first.md_ps, first.rng_seed));
+        for (a, b) in again.states.iter().flatten().zip(first.states.iter().flatten()) {
+            let same = match (a, b) {
+                (Some(a), Some(b)) => (a - b).abs() < 2e-3,
+                (None, None) => true,
+                _ => false,
+            };
+            assert!(same, "{a:?} {b:?}");
+        }
+    }
+}

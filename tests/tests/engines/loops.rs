@@ -1,0 +1,119 @@
+//! The loop on OpenMM: jumps of the default surrogate, the residue library, stored frames; the
+//! MD read back into a model; imported MD; a report.
+
+use std::path::Path;
+
+use crate::support::*;
+use marsfm::Host;
+use marsfm::adaptive::{self, Ended, ImportRequest, Limits};
+
+struct Silent;
+impl adaptive::Watch for Silent {}
+
+fn settings(folder: &Path, name: &str, proposer: &str) -> std::path::PathBuf {
+    let text = format!(
+        "rng_seed = 3\n[engine]\nname = \"openmm\"\n[engine.options]\ntemplate = \"template\"\n\
+         platform = \"Reference\"\n[budget]\nepochs = 2\nseeds = 3\nhead_ps = 0.4\nrun_ps = 4.0\n\
+         frame_ps = 0.04\nfree_mib = 1\n[model]\nmsm_lag_ps = 0.4\ntica_lag_ps = 0.4\n\
+         microstates = 12\nmacrostates = 3\n[strategy]\nproposals_per_seed = 3\n{proposer}\n\
+         [statistics]\ndraws = 10\n"
+    );
+    let path = folder.join(format!("{name}.toml"));
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn go(host: &Host, folder: &Path) -> (Ended, adaptive::History) {
+    adaptive::go_on(host, folder, Limits::default(), &mut Silent)
+        .unwrap_or_else(|e| panic!("{}: {e:#}", folder.display()))
+}
+
+#[test]
+fn proposers_go_through_openmm_and_come_back_as_a_model() {
+    if !has_openmm("proposers_go_through_openmm_and_come_back_as_a_model") {
+        return;
+    }
+    let (dir, host) = (tempfile::tempdir().unwrap(), host());
+    let folder = dir.path();
+    openmm_template(&peptide(), &folder.join("template"));
+    let at = |path: &str| root().join(path).display().to_string();
+    let model = at("examples/models/tetrapeptide/tetrapeptide.safetensors");
+    let data = at("examples/data/tetrapeptides");
+    let (top, xtc) = (at("examples/data/QLAQ/QLAQ.pdb"), at("examples/data/QLAQ/r0.xtc"));
+    let mut folders = Vec::new();
+    for (name, proposer) in [
+        ("jump", format!("proposer = \"jump\"\noptions = {{ model = \"{model}\" }}")),
+        (
+            "library",
+            format!(
+                "proposer = \"library\"\noptions = {{ data = \"{data}\", systems = [\"EDLT\", \
+                 \"AICY\", \"GGMP\", \"FMQR\"] }}"
+            ),
+        ),
+        (
+            "stored",
+            format!(
+                "proposer = \"stored\"\noptions = {{ topology = \"{top}\", trajectories = \
+                 [\"{xtc}\"] }}"
+            ),
+        ),
+    ] {
+        let out = folder.join(name);
+        adaptive::begin(&host, &settings(folder, name, &proposer), &out)
+            .unwrap_or_else(|e| panic!("{name}: {e:#}"));
+        let (ended, h) = go(&host, &out);
+        assert_eq!((ended, h.epochs.len()), (Ended::Complete, 2), "{name}");
+        assert_eq!(h.runs.len() + h.lost.len(), 6, "{name}");
+        assert!(h.plans[1].seeds.iter().all(|s| s.class == name), "{name}");
+        assert!(h.runs.iter().all(|r| (r.frames, r.head_frames) == (110, 10)), "{name}");
+        assert!(h.runs.iter().filter(|r| r.epoch == Some(1)).count() > 0, "{name}: {:?}", h.lost);
+        assert!(out.join("gate.json").is_file(), "{name}");
+        assert_eq!(h.about.temperature_kelvin, 350.0);
+        let parents = h.plans[1].seeds.iter().filter(|s| s.parent.is_some()).count();
+        assert_eq!(parents, if name == "jump" { h.plans[1].seeds.len() } else { 0 });
+        folders.push(out);
+    }
+    let comparison = adaptive::compare(&folders).unwrap();
+    let page = adaptive::write_report(&comparison, &folder.join("report")).unwrap();
+    assert!(std::fs::read_to_string(page).unwrap().contains("library × least-counts"));
+    assert_eq!(comparison.axes[0], "TICA 1");
+    for l in &comparison.loops {
+        assert!(l.md.prepared_ns > 0.0 && l.stages.md > 0.0, "{:?} {:?}", l.md, l.stages);
+    }
+}
+
+#[test]
+fn md_of_a_user_is_imported_and_the_first_epoch_starts_from_it() {
+    if !has_openmm("md_of_a_user_is_imported_and_the_first_epoch_starts_from_it") {
+        return;
+    }
+    let (dir, host) = (tempfile::tempdir().unwrap(), host());
+    let folder = dir.path();
+    openmm_template(&peptide(), &folder.join("template"));
+    let text =
+        std::fs::read_to_string(settings(folder, "import", "proposer = \"visited\"")).unwrap();
+    // The example's frames are further apart than this loop's.
+    let file = folder.join("import.toml");
+    let text = text
+        .replace("epochs = 2", "epochs = 1")
+        .replace("seeds = 3", "seeds = 2")
+        .replace("frame_ps = 0.04", "frame_ps = 4.0")
+        .replace("head_ps = 0.4", "head_ps = 0.0")
+        .replace("run_ps = 4.0", "run_ps = 40.0")
+        .replace("msm_lag_ps = 0.4\ntica_lag_ps = 0.4", "msm_lag_ps = 4.0\ntica_lag_ps = 4.0");
+    std::fs::write(&file, text).unwrap();
+    let out = folder.join("import");
+    adaptive::begin(&host, &file, &out).unwrap();
+    let request = ImportRequest {
+        trajectories: vec![root().join("examples/data/QLAQ/r0.xtc")],
+        topology: Some(root().join("examples/data/QLAQ/QLAQ.pdb")),
+        head_ps: 40.0,
+        frame_ps: None,
+    };
+    let taken = adaptive::import(&host, &out, &request).unwrap_or_else(|e| panic!("{e:#}"));
+    assert!(taken[0] > 100, "{taken:?}");
+    let (ended, h) = go(&host, &out);
+    assert_eq!((ended, h.runs.len()), (Ended::Complete, 3), "{:?}", h.lost);
+    assert_eq!(h.class(&h.runs[0]), "imported");
+    assert!(h.plans[0].seeds.iter().all(|s| s.class == "visited" && s.parent.is_some()));
+}
