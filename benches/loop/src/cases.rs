@@ -48,12 +48,15 @@ impl Case {
     }
 }
 
+/// Where seeds come from.
+pub const PROPOSERS: [&str; 6] = ["jump", "stored", "adversarial", "visited", "parallel", "long"];
+
 /// All cases: every proposer at the defaults, and jumps and the adversary over heads, lags and
 /// lengths.
 pub fn all() -> Vec<Case> {
     let case = |proposer, head_ps, lag_ps, run_ps| Case { proposer, head_ps, lag_ps, run_ps };
     let mut out = Vec::new();
-    for proposer in ["jump", "stored", "adversarial", "visited", "parallel", "long"] {
+    for proposer in PROPOSERS {
         out.push(case(proposer, 10.0, 10.0, 200.0));
     }
     for proposer in ["jump", "adversarial"] {

@@ -18,6 +18,8 @@ use marsfm_adaptive::{Driver, Limits, Watch};
 use cases::Case;
 use rows::{Row, Rows};
 
+/// Repeats of the cases over heads, lags and lengths.
+const SWEEPS: usize = 60;
 /// Bootstrap draws.
 const DRAWS: usize = 100;
 
@@ -78,8 +80,10 @@ fn one(case: &Case, repeat: usize) -> Result<Row> {
 fn run(repeats: usize) -> Result<()> {
     let mut rows = Rows::open(&rows_path(), toy()?.n_wells())?;
     for repeat in 0..repeats {
-        for case in &cases::all() {
-            if rows.has(case, repeat) {
+        for (k, case) in cases::all().iter().enumerate() {
+            // Heads, lags and lengths are told apart by fewer repeats than coverage needs.
+            let enough = k >= cases::PROPOSERS.len() && repeat >= SWEEPS;
+            if enough || rows.has(case, repeat) {
                 continue;
             }
             let row = one(case, repeat).with_context(|| format!("{case:?}, repeat {repeat}"))?;

@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn long_runs_are_cut_and_no_transition_is_lost_or_doubled() {
         let long: Vec<i32> = (0..1000).map(|k| (k * k) % 7).collect();
-        let short = vec![1; 50];
+        let short = [1; 50];
         for lag in [1, 3, 20] {
             let runs = [&long[..], &short[..]];
             let cut = pieces(&runs, lag);

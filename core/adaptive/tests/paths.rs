@@ -58,7 +58,7 @@ fn a_loop_that_settles_stops_and_one_that_may_not_goes_on() {
     let (ended, driver) = go(stops.path(), &rule).unwrap();
     let epochs = driver.history().epochs.len();
     assert_eq!(ended, Ended::Settled);
-    assert!((8..60).contains(&epochs), "settled after {epochs} epochs");
+    assert!((4..60).contains(&epochs), "settled after {epochs} epochs");
     let drift = &driver.history().epochs[epochs - 1].drift;
     assert!(drift.len() >= 4 && drift.last().unwrap().unseen == 0.0);
     drop(driver);
@@ -163,7 +163,7 @@ fn numbers_under_other_heads_and_lags_and_without_a_class() {
         ("as set ", false),
         ("head 0 ps", false),
         ("head 5 ps", false),
-        ("head 20 ps", true),
+        ("head 20 ps", false),
         ("lag 5 ps", false),
         ("lag 40 ps", true),
         ("without jump", false),

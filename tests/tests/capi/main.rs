@@ -88,6 +88,30 @@ fn the_example_in_c_and_in_rust_gives_eight_jumps() {
     assert!(endings.iter().all(|e| *e == endings[0]), "{endings:?}");
 }
 
+/// MD of its own, a model, jumps, MD from there, the model updated: all frames from memory.
+#[test]
+fn a_program_that_is_its_own_engine_loops() {
+    let program = compile("examples/c/adaptive.c", "-std=c99", "adaptive");
+    let mut command = Command::new(program);
+    command.env("MARSFM_MODEL", default_model()).current_dir(root());
+    let output = text(&run(&mut command));
+    let epochs: Vec<&str> = output.lines().filter(|l| l.starts_with("epoch ")).collect();
+    assert_eq!(epochs.len(), 4, "{output}");
+    assert!(epochs[3].starts_with("epoch 3: 4160 ps of MD, 3840 frames counted"), "{output}");
+    for line in epochs {
+        let (_, numbers) = line.split_once("populations ").expect("populations");
+        let sum: f64 = numbers.split(' ').map(|p| p.parse::<f64>().expect("a number")).sum();
+        assert!((sum - 1.0).abs() < 0.03, "{line}");
+    }
+    let jumped: usize = output
+        .lines()
+        .filter_map(|l| {
+            l.trim().split_once(" of 4 runs began with a jump")?.0.parse::<usize>().ok()
+        })
+        .sum();
+    assert!((1..=12).contains(&jumped), "{output}");
+}
+
 #[test]
 fn the_static_library_links() {
     let bench = bench();
