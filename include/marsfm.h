@@ -47,7 +47,7 @@
 /**
  * Minor version of the ABI: grows when something is added.
  */
-#define MARSFM_ABI_MINOR 2
+#define MARSFM_ABI_MINOR 3
 
 /**
  * Success.
@@ -483,6 +483,15 @@ typedef struct marsfm_session_options_t {
    * Relative and absolute tolerance of MARSFM_SOLVER_DOPRI5; 0 means 1e-5.
    */
   double solver_tolerance;
+  /**
+   * 0: the chains of accepted samples are closed and tight contacts opened by the smallest
+   * motion found, which marsfm_sample_info_t tells. Anything else: samples as they were drawn.
+   */
+  uint32_t as_drawn;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
 } marsfm_session_options_t;
 
 /**
@@ -642,6 +651,10 @@ typedef struct marsfm_sample_info_t {
    * Atoms beside the chain, which stayed where they are.
    */
   uint64_t n_bystanders;
+  /**
+   * Root-mean-square move of the heavy atoms by closing the chain, nm; 0 as drawn.
+   */
+  double idealised_nm;
 } marsfm_sample_info_t;
 
 /**

@@ -117,6 +117,7 @@ pub unsafe extern "C" fn marsfm_batch_sample(
                 worst_peptide_bond_nm: f64::from(verdict.worst_peptide_bond_angstrom) * NM,
                 closest_contact_nm: f64::from(verdict.closest_contact_angstrom) * NM,
                 n_bystanders: batch.n_bystanders() as u64,
+                idealised_nm: f64::from(verdict.idealised_angstrom) * NM,
             };
             write_record(sample, &value, "sample")
         }

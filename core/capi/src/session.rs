@@ -197,7 +197,8 @@ unsafe fn settings(options: &SessionOptions) -> Checked<SessionSettings> {
         MARSFM_SOLVER_DOPRI5 => Solver::Dopri5 { rtol: tolerance, atol: tolerance },
         other => return Err(Failure::argument(format!("options.solver is {other}"))),
     };
-    let mut settings = SessionSettings { solver, ..SessionSettings::default() };
+    let as_drawn = options.as_drawn != 0;
+    let mut settings = SessionSettings { solver, as_drawn, ..SessionSettings::default() };
     settings.domain.temperature_kelvin = (t > 0.0).then_some(t);
     // SAFETY: as the C contract: NULL or C strings.
     unsafe {

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_void};
 /// Major version of the ABI: 0 until the first release, then changed only by what breaks callers.
 pub const MARSFM_ABI_MAJOR: u32 = 0;
 /// Minor version of the ABI: grows when something is added.
-pub const MARSFM_ABI_MINOR: u32 = 2;
+pub const MARSFM_ABI_MINOR: u32 = 3;
 
 /// Outcome of a call: MARSFM_OK or one of MARSFM_ERROR_...
 pub type Status = i32;
@@ -203,6 +203,11 @@ pub struct SessionOptions {
     pub solver_steps: u32,
     /// Relative and absolute tolerance of MARSFM_SOLVER_DOPRI5; 0 means 1e-5.
     pub solver_tolerance: f64,
+    /// 0: the chains of accepted samples are closed and tight contacts opened by the smallest
+    /// motion found, which marsfm_sample_info_t tells. Anything else: samples as they were drawn.
+    pub as_drawn: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// Positions lent to the library for the call.
@@ -319,6 +324,8 @@ pub struct SampleInfo {
     pub closest_contact_nm: f64,
     /// Atoms beside the chain, which stayed where they are.
     pub n_bystanders: u64,
+    /// Root-mean-square move of the heavy atoms by closing the chain, nm; 0 as drawn.
+    pub idealised_nm: f64,
 }
 
 /// How to build a Markov model. All zero (but struct_size) is the default.
@@ -443,12 +450,12 @@ const _: () = {
     assert!(size_of::<TopologyInfo>() == 24);
     assert!(size_of::<ModelOptions>() == 16);
     assert!(size_of::<ModelInfo>() == 40);
-    assert!(size_of::<SessionOptions>() == 48 && offset_of!(SessionOptions, solver) == 32);
+    assert!(size_of::<SessionOptions>() == 56 && offset_of!(SessionOptions, solver) == 32);
     assert!(size_of::<XyzIn>() == 40 && offset_of!(XyzIn, dtype) == 32);
     assert!(size_of::<XyzOut>() == 40 && offset_of!(XyzOut, dtype) == 32);
     assert!(size_of::<TreeOptions>() == 64 && offset_of!(TreeOptions, user_data) == 56);
     assert!(size_of::<BatchInfo>() == 56);
-    assert!(size_of::<SampleInfo>() == 72 && offset_of!(SampleInfo, n_bystanders) == 64);
+    assert!(size_of::<SampleInfo>() == 80 && offset_of!(SampleInfo, n_bystanders) == 64);
     assert!(size_of::<MsmOptions>() == 64);
     assert!(size_of::<MsmInfo>() == 64);
     assert!(size_of::<TrajectoryInfo>() == 40);

@@ -10,7 +10,7 @@ use marsfm_host::Host;
 pub use marsfm_sampling::RolloutSpec;
 use marsfm_sampling::{
     Difference, Node, REASONS, Reason, RequestedDomain, TreeSpec, differences, grow, hybrid,
-    rollout,
+    idealise, rollout,
 };
 use marsfm_surrogate::{Solver, Surrogate};
 use marsfm_trajectory::{Frame, FrameSink};
@@ -128,6 +128,8 @@ struct Record<'a> {
     rng_seed: u64,
     tally: Tally,
     seeds: &'a [usize],
+    /// Of each seed: how far closing its chain moved its heavy atoms, Å.
+    seeds_idealised_angstrom: Vec<f32>,
     draws: Vec<Draw<'a>>,
 }
 
@@ -156,7 +158,7 @@ pub fn write(
         host,
         folder,
         start,
-        &Origin { surrogate, mdgen: None, frame_ps: 1.0 },
+        &Origin { surrogate, mdgen: None, frame_ps: 1.0, as_drawn: false },
         nodes,
         seeds,
         rng_seed,
@@ -170,6 +172,8 @@ struct Origin<'a> {
     mdgen: Option<&'a Surrogate>,
     /// What the trajectory's clock says between two samples; only a rollout's means time.
     frame_ps: f64,
+    /// Seeds are written as drawn.
+    as_drawn: bool,
 }
 
 /// [`write`], for all shapes. Where a tree's nodes were followed by windows of frames, the ensemble
@@ -215,6 +219,7 @@ fn write_ensemble(
     let windows_only = origin.mdgen.is_some();
     let ensemble: Vec<&Node> =
         nodes.iter().filter(|n| !windows_only || n.frame.is_some()).collect();
+    let closed: Vec<Node> = seeds.iter().map(|s| as_seed(start, &nodes[*s], origin)).collect();
     // A rollout's frames keep their times where one between them was rejected.
     let timed = ensemble.iter().all(|n| n.frame.is_some()) && !windows_only;
     let accepted = ensemble.iter().copied().enumerate().filter(|(_, n)| n.verdict.accepted());
@@ -223,7 +228,7 @@ fn write_ensemble(
         times.map(|(i, (place, n))| (if timed { place as f64 } else { i as f64 }, n)).peekable();
     if timed_nodes.peek().is_some() {
         write_all(host.create(&files.trajectory, start.topology)?, &mut timed_nodes)?;
-        let mut chosen = seeds.iter().enumerate().map(|(i, s)| (i as f64, &nodes[*s]));
+        let mut chosen = closed.iter().enumerate().map(|(i, n)| (i as f64, n));
         write_all(host.create(&files.seeds, start.topology)?, &mut chosen)?;
     }
     let record = Record {
@@ -232,6 +237,7 @@ fn write_ensemble(
         rng_seed,
         tally: Tally::of(nodes),
         seeds,
+        seeds_idealised_angstrom: closed.iter().map(|n| n.verdict.idealised_angstrom).collect(),
         draws: nodes
             .iter()
             .map(|n| Draw {
@@ -247,6 +253,16 @@ fn write_ensemble(
     marsfm_trajectory::write_atomically(&files.record, &text)
         .with_context(|| format!("{}: cannot write", files.record.display()))?;
     Ok(files)
+}
+
+/// A draw as it is handed to an engine.
+fn as_seed(start: &Start, node: &Node, origin: &Origin) -> Node {
+    let mut seed = node.clone();
+    if !origin.as_drawn {
+        (seed.conformation, seed.verdict) =
+            idealise(start.peptide.types(), &node.conformation, &node.verdict);
+    }
+    seed
 }
 
 /// What to draw from one start.
@@ -294,6 +310,8 @@ pub struct SampleRequest<'a> {
     pub mdgen: Option<(&'a Path, Option<usize>)>,
     /// Most seeds to write.
     pub seeds: usize,
+    /// Leave the seeds as they were drawn, instead of closing their chains.
+    pub as_drawn: bool,
     /// Random seed.
     pub rng_seed: u64,
     /// How to integrate.
@@ -375,7 +393,8 @@ pub fn run(
         Shape::Rollout(_) => surrogate.card().domain.lag_ps,
         _ => 1.0,
     };
-    let origin = Origin { surrogate: &surrogate, mdgen: mdgen.as_ref(), frame_ps };
+    let as_drawn = request.as_drawn;
+    let origin = Origin { surrogate: &surrogate, mdgen: mdgen.as_ref(), frame_ps, as_drawn };
     let files = write_ensemble(host, request.out, &start, &origin, &nodes, &seeds, seed)?;
     let asked = RequestedDomain {
         capped: Some(peptide.is_capped()),

@@ -47,6 +47,9 @@ pub struct Verdict {
     /// True if the chain was built again from the sample's torsions, see [`crate::settle`].
     #[serde(default)]
     pub rebuilt: bool,
+    /// Root-mean-square move of the heavy atoms by [`crate::idealise`], Å; 0 as drawn.
+    #[serde(default)]
+    pub idealised_angstrom: f32,
     /// Largest |C–N − 1.33 Å| of the chain, Å.
     pub worst_peptide_bond_angstrom: f32,
     /// Smallest distance of heavy atoms of different, not bonded residues, Å (∞ if none).
@@ -69,7 +72,9 @@ const IDEAL_C_N: f32 = 1.33;
 const C_N_TOLERANCE: f32 = 0.1;
 const CLASH: f32 = 1.0;
 /// Contacts are tight below this share of the summed radii.
-const TIGHT: f32 = 0.8;
+pub(crate) const TIGHT: f32 = 0.8;
+/// S–S of a disulphide is 2.05 Å: shorter than 0.8 of this is tight.
+const DISULPHIDE: f32 = 2.3;
 
 /// Judges a conformation of these residue types (Å).
 pub fn judge(types: &[ResidueType], conformation: &Conformation<f32>) -> Verdict {
@@ -88,7 +93,7 @@ pub fn judge_atoms(types: &[ResidueType], atoms: &[[Vec3<f32>; ATOM14]]) -> Verd
         return v;
     }
     chain(atoms, &mut v);
-    contacts(types, atoms, &mut v);
+    overlaps(types, atoms, &mut v);
     let mirrored = |(t, a): (&ResidueType, &[Vec3<f32>; ATOM14])| is_mirrored(*t, a);
     if types.iter().zip(atoms).any(mirrored) {
         v.rejected.push(Reason::Chirality);
@@ -111,7 +116,7 @@ fn cross(a: Vec3<f32>, b: Vec3<f32>) -> Vec3<f32> {
     [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
 
-fn distance(a: Vec3<f32>, b: Vec3<f32>) -> f32 {
+pub(crate) fn distance(a: Vec3<f32>, b: Vec3<f32>) -> f32 {
     let d = sub(a, b);
     dot(d, d).sqrt()
 }
@@ -145,7 +150,7 @@ fn chain(atoms: &[[Vec3<f32>; ATOM14]], v: &mut Verdict) {
 }
 
 /// Van der Waals radius of a heavy atom by the first letter of its name, Å (Bondi).
-fn radius(name: &str) -> f32 {
+pub(crate) fn radius(name: &str) -> f32 {
     match name.as_bytes().first() {
         Some(b'N') => 1.55,
         Some(b'O') => 1.52,
@@ -154,9 +159,14 @@ fn radius(name: &str) -> f32 {
     }
 }
 
-/// Distances between heavy atoms of residues at least two apart, and of neighbours beyond the
-/// atoms that the peptide bond holds close (N, CA, C, O, CB). S–S may be a disulphide.
-fn contacts(types: &[ResidueType], atoms: &[[Vec3<f32>; ATOM14]], v: &mut Verdict) {
+/// Calls `each((residue, slot), (residue, slot), distance, summed radii)`, Å, for pairs of heavy atoms
+/// of residues at least two apart, and of neighbours beyond the atoms that the peptide bond holds
+/// close (N, CA, C, O, CB). Sulphurs, which may be a disulphide, count with the length of one.
+pub(crate) fn contacts(
+    types: &[ResidueType],
+    atoms: &[[Vec3<f32>; ATOM14]],
+    mut each: impl FnMut((usize, usize), (usize, usize), f32, f32),
+) {
     let names: Vec<Vec<&str>> = types.iter().map(|t| t.atom14_names().collect()).collect();
     for i in 0..types.len() {
         for j in i + 1..types.len() {
@@ -171,16 +181,22 @@ fn contacts(types: &[ResidueType], atoms: &[[Vec3<f32>; ATOM14]], v: &mut Verdic
                     if bonded || ring {
                         continue;
                     }
-                    let d = distance(atoms[i][a], atoms[j][b]);
-                    v.closest_contact_angstrom = v.closest_contact_angstrom.min(d);
                     let disulphide = name_a.starts_with('S') && name_b.starts_with('S');
-                    if !disulphide && d < TIGHT * (radius(name_a) + radius(name_b)) {
-                        v.tight_contacts += 1;
-                    }
+                    let radii =
+                        if disulphide { DISULPHIDE } else { radius(name_a) + radius(name_b) };
+                    each((i, a), (j, b), distance(atoms[i][a], atoms[j][b]), radii);
                 }
             }
         }
     }
+}
+
+/// Clashes and tight contacts.
+fn overlaps(types: &[ResidueType], atoms: &[[Vec3<f32>; ATOM14]], v: &mut Verdict) {
+    contacts(types, atoms, |_, _, d, radii| {
+        v.closest_contact_angstrom = v.closest_contact_angstrom.min(d);
+        v.tight_contacts += u32::from(d < TIGHT * radii);
+    });
     if v.closest_contact_angstrom < CLASH {
         v.rejected.push(Reason::Clash);
     } else if v.tight_contacts > 0 {

@@ -64,6 +64,36 @@ impl ResidueLibrary {
         Ok(c)
     }
 
+    /// Chis of a residue of this type whose phi and psi are among the `n` nearest to these; `None`
+    /// if the type was never seen inside a chain.
+    pub(crate) fn chis_near(
+        &self,
+        kind: ResidueType,
+        phi_psi: [[f32; 2]; 2],
+        n: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<[[f32; 2]; 4]> {
+        let inner = |e: &&Entry| BACKBONE.iter().all(|k| e.1[*k]);
+        let mut near: Vec<(f32, &Entry)> = self.entries[kind.index()]
+            .iter()
+            .filter(inner)
+            .map(|e| {
+                let dot = |k: usize| {
+                    let (a, b) = (e.0[BACKBONE[k]], phi_psi[k]);
+                    a[0] * b[0] + a[1] * b[1]
+                };
+                (-dot(0) - dot(1), e)
+            })
+            .collect();
+        if near.is_empty() {
+            return None;
+        }
+        let n = n.min(near.len());
+        near.select_nth_unstable_by(n - 1, |a, b| a.0.total_cmp(&b.0));
+        let chosen = near[rng.random_range(0..n)].1;
+        Some([3, 4, 5, 6].map(|k| chosen.0[k]))
+    }
+
     /// An entry of this type that has every torsion the place needs; if the type was never seen in
     /// such a place, its chi from any entry and its backbone from any residue that has one.
     fn pick(

@@ -58,6 +58,10 @@ pub struct Arguments {
     /// Most seeds to write.
     #[arg(long, default_value_t = 20)]
     seeds: usize,
+    /// Write the seeds as they were drawn, instead of closing their chains. The ensemble always is
+    /// as drawn.
+    #[arg(long)]
+    as_drawn: bool,
     /// Random seed.
     #[arg(long, default_value_t = 1)]
     rng_seed: u64,
@@ -88,6 +92,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         shape,
         mdgen: a.mdgen.as_deref().map(|path| (path, a.window)),
         seeds: a.seeds,
+        as_drawn: a.as_drawn,
         rng_seed: a.rng_seed,
         solver: DEFAULT_SOLVER,
         out: &a.out,

@@ -8,7 +8,8 @@ use marsfm_adaptive::{Context, FrameAt, LoopError, Proposal, Proposer, Structure
 use marsfm_geometry::{Peptide, Topology};
 use marsfm_host::Host;
 use marsfm_sampling::{
-    Difference, Node, RequestedDomain, ResidueLibrary, TreeSpec, differences, grow, hybrid, settle,
+    Difference, Node, RequestedDomain, ResidueLibrary, TreeSpec, differences, grow, hybrid,
+    idealise, settle,
 };
 use marsfm_surrogate::Surrogate;
 use marsfm_trajectory::Frame;
@@ -108,7 +109,9 @@ impl Proposer for Jumps {
             .filter(taken)
             .map(|(i, node)| {
                 let parent = root(&nodes, *i) % roots.len();
-                let placed = self.peptide.place(&frames[parent], &node.conformation);
+                // As seeds of `marsfm sample`: the chain closed, which the network is only near to.
+                let (closed, _) = idealise(types, &node.conformation, &node.verdict);
+                let placed = self.peptide.place(&frames[parent], &closed);
                 Ok(Proposal {
                     structure: double(&placed.map_err(failed)?),
                     parent: Some(parents[parent].0),

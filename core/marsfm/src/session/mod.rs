@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use marsfm_geometry::{Conformation, GeometryError, Peptide};
-use marsfm_sampling::{Node, RequestedDomain, SamplingError, differences, grow, settle};
+use marsfm_sampling::{Node, RequestedDomain, SamplingError, differences, grow, idealise, settle};
 use marsfm_surrogate::{JumpRequest, SurrogateError};
 use marsfm_trajectory::Frame;
 
@@ -93,11 +93,13 @@ pub struct SessionSettings {
     pub domain: RequestedDomain,
     /// How to integrate.
     pub solver: Solver,
+    /// Leave samples as the network drew them, instead of closing their chains.
+    pub as_drawn: bool,
 }
 
 impl Default for SessionSettings {
     fn default() -> Self {
-        Self { domain: RequestedDomain::default(), solver: DEFAULT_SOLVER }
+        Self { domain: RequestedDomain::default(), solver: DEFAULT_SOLVER, as_drawn: false }
     }
 }
 
@@ -274,13 +276,20 @@ impl Session {
         Ok(Recognised { peptide, whole_nm, conformation })
     }
 
-    fn batch(&self, start: &Start, recognised: Recognised, nodes: Vec<Node>) -> Batch {
+    fn batch(&self, start: &Start, recognised: Recognised, mut nodes: Vec<Node>) -> Batch {
         let Recognised { peptide, whole_nm, .. } = recognised;
         let request = RequestedDomain {
             capped: Some(peptide.is_capped()),
             bystanders: Some(peptide.n_bystanders()),
             ..self.settings.domain.clone()
         };
+        if !self.settings.as_drawn {
+            // Only now: children were drawn from what the network gave.
+            for node in &mut nodes {
+                (node.conformation, node.verdict) =
+                    idealise(peptide.types(), &node.conformation, &node.verdict);
+            }
+        }
         let differences = differences(&self.surrogate.card().domain, peptide.types(), &request);
         Batch {
             atoms: self.atoms.clone(),
