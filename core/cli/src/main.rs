@@ -52,6 +52,9 @@ enum Command {
     /// MD, Markov model, jumps, seeds, again: the adaptive loop.
     #[command(subcommand)]
     Loop(commands::loops::Command),
+    /// Seeds from other ensembles than the surrogate's.
+    #[command(subcommand)]
+    Seeds(commands::seeds::Command),
     /// What plugins were found, what was refused and why.
     #[command(subcommand)]
     Plugins(commands::plugins::Command),
@@ -89,6 +92,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Verify(c) => commands::verify::run(&c),
         Command::Engine(c) => commands::engine::run(&host()?, &c),
         Command::Loop(c) => commands::loops::run(&host()?, &c),
+        Command::Seeds(c) => commands::seeds::run(&host()?, &c),
         Command::Plugins(c) => commands::plugins::run(&host()?, &c),
     }
 }

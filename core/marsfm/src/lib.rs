@@ -2,7 +2,8 @@
 //!
 //! Data flows one way: [`systems`] (trajectories in memory) → [`markov`] (features, Markov model) →
 //! [`train`] (pairs, surrogate) → [`sample`] (jumps, seeds) → [`score`] and [`benchmark`] (against
-//! MD). [`engines`] prepares seeds and runs them; [`adaptive`] alternates MD and seeds. [`session`] serves programs that bring their own
+//! MD). [`engines`] prepares seeds and runs them, [`import`] makes seeds of other ensembles;
+//! [`adaptive`] alternates MD and seeds. [`session`] serves programs that bring their own
 //! atoms; [`demo`] runs everything once.
 
 use std::path::Path;
@@ -14,6 +15,7 @@ pub mod demo;
 mod demo_report;
 pub mod engines;
 pub mod evaluate;
+pub mod import;
 pub mod markov;
 mod pairs;
 pub mod sample;

@@ -16,9 +16,6 @@ use std::time::{Duration, Instant};
 const RESTRAINT: f64 = 10_000.0;
 /// Rms force at which a minimisation ends, kJ/mol/nm.
 const TOLERANCE: f64 = 10.0;
-/// Iterations of the restrained and of the free minimisation, at most.
-const RESTRAINED: i32 = 300;
-const FREE: i32 = 100;
 /// Iterations between two signs of life.
 const ITERATIONS: i32 = 50;
 /// A minimisation that gains less than this in `ITERATIONS` steps is over, kJ/mol.
@@ -273,9 +270,9 @@ impl EnginePlugin for OpenMm {
         let before_kj_mol = self.quiet.energies()?.0;
         self.quiet.restrain(given.xyz_nm)?;
         self.quiet.restraint_strength(RESTRAINT)?;
-        self.descend(RESTRAINED, watch)?;
+        self.descend(self.settings.restrained_iterations, watch)?;
         let restrained_kj_mol = self.measure()?.potential_kj_mol;
-        self.descend(FREE, watch)?;
+        self.descend(self.settings.free_iterations, watch)?;
         let after = self.measure()?;
         let (positions_nm, cell_nm) = self.quiet.positions()?;
         if !positions_nm.as_flattened().iter().all(|x| x.is_finite()) {

@@ -23,6 +23,12 @@ pub struct Settings {
     pub friction_per_ps: f64,
     /// Step, ps.
     pub step_ps: f64,
+    /// Most iterations of the minimisation with the heavy atoms restrained.
+    pub restrained_iterations: i32,
+    /// Most iterations of the free minimisation after it. It is there to lay down what the
+    /// restraints held up, not to walk to the bottom of the basin: frames of MD themselves move
+    /// their torsions by tens of degrees on that way.
+    pub free_iterations: i32,
 }
 
 impl Default for Settings {
@@ -36,6 +42,8 @@ impl Default for Settings {
             temperature_kelvin: 300.0,
             friction_per_ps: 1.0,
             step_ps: 0.002,
+            restrained_iterations: 300,
+            free_iterations: 20,
         }
     }
 }
@@ -77,9 +85,14 @@ impl Settings {
                 "temperature_kelvin" => self.temperature_kelvin = number(1.0, 2000.0)?,
                 "friction_per_ps" => self.friction_per_ps = number(1e-3, 1000.0)?,
                 "step_ps" => self.step_ps = number(1e-5, 0.01)?,
+                "restrained_iterations" => {
+                    self.restrained_iterations = number(1.0, 1e6)? as i32;
+                }
+                "free_iterations" => self.free_iterations = number(1.0, 1e6)? as i32,
                 _ => {
                     let known = "template, library, platform, precision, threads, \
-                                 temperature_kelvin, friction_per_ps, step_ps";
+                                 temperature_kelvin, friction_per_ps, step_ps, \
+                                 restrained_iterations, free_iterations";
                     let message = format!("{file}: unknown key `{key}`; known: {known}");
                     return Err(PluginError::invalid(message));
                 }

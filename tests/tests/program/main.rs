@@ -3,6 +3,7 @@
 
 mod errors;
 mod evaluate;
+mod import;
 mod loops;
 mod msm;
 mod resume;

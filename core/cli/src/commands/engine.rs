@@ -1,4 +1,4 @@
-//! `marsfm engine doctor|prepare|run|demo`: seeds on a real engine.
+//! `marsfm engine doctor|prepare|run|demo|survey`: seeds on a real engine.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,6 +36,9 @@ pub enum Command {
     Run(Run),
     /// From a peptide's MD to prepared seeds, short runs and a report.
     Demo(Demo),
+    /// What the surrogate's seeds are worth over several peptides, beside samples as drawn, the
+    /// residue library and frames of the MD.
+    Survey(super::survey::Arguments),
 }
 
 /// Which engine, and how.
@@ -63,19 +66,20 @@ impl Which {
         Ok(options)
     }
 
-    fn limits(&self) -> Result<EngineLimits> {
-        let silence = Duration::try_from_secs_f64(self.timeout_s)
-            .with_context(|| format!("--timeout-s {}", self.timeout_s))?;
-        Ok(EngineLimits { silence, ..EngineLimits::default() })
-    }
-
     fn open(&self, host: &Host) -> Result<Runner> {
-        Runner::open(host, &self.engine, &self.options()?, self.limits()?)
+        Runner::open(host, &self.engine, &self.options()?, limits(self.timeout_s)?)
     }
 }
 
+/// How long an engine may be silent.
+pub fn limits(timeout_s: f64) -> Result<EngineLimits> {
+    let silence = Duration::try_from_secs_f64(timeout_s)
+        .with_context(|| format!("--timeout-s {timeout_s}"))?;
+    Ok(EngineLimits { silence, ..EngineLimits::default() })
+}
+
 /// `KEY=VALUE` words; a value that reads as JSON is JSON, any other is text.
-fn parse(words: &[String]) -> Result<Map<String, Value>> {
+pub fn parse(words: &[String]) -> Result<Map<String, Value>> {
     let mut options = Map::new();
     for word in words {
         let Some((key, value)) = word.split_once('=') else {
@@ -184,6 +188,7 @@ pub fn run(host: &Host, command: &Command) -> Result<ExitCode> {
         Command::Prepare(a) => prepare(host, a),
         Command::Run(a) => run_all(host, a),
         Command::Demo(a) => show(host, a),
+        Command::Survey(a) => super::survey::run(host, a),
     }
 }
 
@@ -342,7 +347,7 @@ fn show(host: &Host, a: &Demo) -> Result<ExitCode> {
         model: &model,
         engine: &a.which.engine,
         options: &options,
-        limits: a.which.limits()?,
+        limits: limits(a.which.timeout_s)?,
         msm: MsmSettings::default(),
         parents: a.parents,
         draws: a.draws,

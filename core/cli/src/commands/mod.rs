@@ -10,6 +10,8 @@ pub mod model;
 pub mod msm;
 pub mod plugins;
 pub mod sample;
+pub mod seeds;
+pub mod survey;
 pub mod train;
 pub mod verify;
 

@@ -7,7 +7,8 @@ use marsfm_report::{
     Column, FreeEnergyPanel, FreeEnergySurfaces, KeyFigure, Marker, Report, Table,
 };
 
-use super::demo::{DemoOutcome, DemoSeed, Place};
+use super::demo::DemoOutcome;
+use super::trial::{DemoSeed, Place};
 use crate::score::Reference;
 
 const BINS: usize = 40;

@@ -9,16 +9,20 @@ mod demo_report;
 pub(crate) mod place;
 mod record;
 mod runner;
+mod survey;
+mod trial;
 
 use marsfm_host::{EngineLimits, Host};
 use marsfm_preparation::EngineError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use demo::{DemoOutcome, DemoRequest, DemoSeed, demo};
+pub use demo::{DemoOutcome, DemoRequest, demo};
 pub use place::{Placed, read_seeds};
 pub use record::{Histogram, SeedRecord, Summary, read_summary};
 pub use runner::{Lengths, Prepared, Runner};
+pub use survey::{Group, Survey, SurveyRequest, share, survey};
+pub use trial::{DemoSeed, Place};
 
 /// What an engine says about itself.
 #[derive(Clone, Debug, Serialize)]
