@@ -1,7 +1,9 @@
 //! Real engines behind their plugins. What an engine lacks is said by `skip`.
 
+mod atoms;
 mod faults;
 mod gromacs;
 mod loops;
 mod openmm;
+mod openmm_force;
 mod support;

@@ -43,7 +43,20 @@ pub fn host() -> Host {
     host
 }
 
-fn answers(program: &str, arguments: &[&str]) -> bool {
+/// The folder of the built libmarsfm.so, which is made current.
+pub fn capi() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test knows its program");
+    let release = exe.parent().and_then(Path::parent).expect("target/release/deps").to_owned();
+    if !release.join("libmarsfm.so").is_file() {
+        let build = ["build", "--release", "--quiet", "-p", "marsfm-capi"];
+        let status = Command::new(env!("CARGO")).args(build).current_dir(root()).status();
+        assert!(status.expect("cargo runs").success(), "marsfm-capi does not build");
+    }
+    release
+}
+
+/// True if a program answers.
+pub fn answers(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|o| o.status.success())
 }
 
