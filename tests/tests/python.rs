@@ -25,18 +25,29 @@ fn the_package_jumps_inside_openmm() {
         build.args(["build", "--release", "--quiet"]).args(packages).current_dir(root());
         assert!(build.status().expect("cargo runs").success(), "libmarsfm does not build");
     }
-    let output = Command::new("python3")
-        .args(["-m", "unittest", "discover", "-s", "tests"])
-        .current_dir(root().join("bindings/python"))
-        .env("PYTHONPATH", root().join("bindings/python"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("MARSFM_LIBRARY", library)
-        .env("MARSFM_PLUGIN_PATH", release)
-        .env("MARSFM_MODEL", root().join("examples/models/tetrapeptide/tetrapeptide.safetensors"))
-        .output()
-        .expect("python3 runs");
+    let python = |arguments: &[&str]| {
+        let model = root().join("examples/models/tetrapeptide/tetrapeptide.safetensors");
+        let mut command = Command::new("python3");
+        command
+            .args(arguments)
+            .current_dir(root().join("bindings/python"))
+            .env("PYTHONPATH", root().join("bindings/python"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("MARSFM_LIBRARY", &library)
+            .env("MARSFM_PLUGIN_PATH", release)
+            .env("MARSFM_MODEL", model);
+        command.output().expect("python3 runs")
+    };
+    let output = python(&["-m", "unittest", "discover", "-s", "tests"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     // unittest succeeds without a test, too.
-    assert!(said.contains("Ran 5 tests") && !said.contains("skipped"), "{said}");
+    assert!(said.contains("Ran 8 tests") && !said.contains("skipped"), "{said}");
+
+    let output = python(&["../../examples/python/hello_jump.py"]);
+    let (said, why) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{why}");
+    assert_eq!(said.lines().filter(|l| l.starts_with("sample ")).count(), 8, "{said}");
+    assert!(said.trim_end().ends_with("of 8 jumps can start MD"), "{said}");
 }

@@ -8,8 +8,9 @@ Markov model, and read populations and rates off that.
 """
 
 from ._ffi import MarsfmError, version
-from .session import Atom, Batch, Model, Sample, SeedVerdict, Session, Topology
+from .msm import Drift, Msm, Trajectory
+from .session import (Atom, Batch, Job, Model, Sample, SeedVerdict, Session, Topology, Tree)
 
-__all__ = ["Atom", "Batch", "MarsfmError", "Model", "Sample", "SeedVerdict", "Session", "Topology",
-           "version"]
+__all__ = ["Atom", "Batch", "Drift", "Job", "MarsfmError", "Model", "Msm", "Sample", "SeedVerdict",
+           "Session", "Topology", "Trajectory", "Tree", "version"]
 __version__ = version()

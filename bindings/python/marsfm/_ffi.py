@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Callable
 
-ABI = (0, 2)
+ABI = (0, 3)
 
 
 class MarsfmError(RuntimeError):
@@ -54,7 +54,8 @@ class ModelInfo(Record):
 class SessionOptions(Record):
     _fields_ = _record(
         ("temperature_kelvin", c.c_double), ("force_field", c.c_char_p), ("solvent", c.c_char_p),
-        ("solver", c.c_int32), ("solver_steps", c.c_uint32), ("solver_tolerance", c.c_double))
+        ("solver", c.c_int32), ("solver_steps", c.c_uint32), ("solver_tolerance", c.c_double),
+        ("as_drawn", c.c_uint32), ("reserved", c.c_uint32))
 
 
 class Xyz(Record):
@@ -69,7 +70,42 @@ class SampleInfo(Record):
         ("parent", c.c_int64), ("depth", c.c_uint64), ("id", c.c_uint64), ("status", c.c_int32),
         ("rejected_reasons", c.c_uint32), ("repair_reasons", c.c_uint32),
         ("tight_contacts", c.c_uint32), ("worst_peptide_bond_nm", c.c_double),
-        ("closest_contact_nm", c.c_double), ("n_bystanders", c.c_uint64))
+        ("closest_contact_nm", c.c_double), ("n_bystanders", c.c_uint64),
+        ("idealised_nm", c.c_double))
+
+
+class TreeOptions(Record):
+    _fields_ = _record(
+        ("roots", c.c_uint64), ("branching", c.c_uint64), ("depth", c.c_uint64),
+        ("budget", c.c_uint64), ("retries", c.c_uint64), ("progress", c.c_void_p),
+        ("user_data", c.c_void_p))
+
+
+class TrajectoryInfo(Record):
+    _fields_ = _record(("n_seen", c.c_uint64), ("n_kept", c.c_uint64), ("n_atoms", c.c_uint64),
+                       ("frame_ps", c.c_double))
+
+
+class MsmOptions(Record):
+    _fields_ = _record(
+        ("frame_ps", c.c_double), ("tica_lag_ps", c.c_double), ("msm_lag_ps", c.c_double),
+        ("pair_lag_ps", c.c_double), ("n_microstates", c.c_uint64), ("n_macrostates", c.c_uint64),
+        ("rng_seed", c.c_uint64))
+
+
+class MsmInfo(Record):
+    _fields_ = _record(
+        ("n_atoms", c.c_uint64), ("n_frames", c.c_uint64), ("n_microstates", c.c_uint64),
+        ("n_macrostates", c.c_uint64), ("frame_ps", c.c_double), ("msm_lag_ps", c.c_double),
+        ("pair_lag_ps", c.c_double))
+
+
+class MsmDrift(Record):
+    _fields_ = _record(
+        ("frames_before", c.c_uint64), ("frames_added", c.c_uint64),
+        ("newly_connected", c.c_uint64), ("distance_ratio", c.c_double),
+        ("population_distance", c.c_double), ("centres_outgrown", c.c_int32),
+        ("reserved", c.c_int32))
 
 
 class Minimised(Record):
@@ -96,6 +132,28 @@ _SIGNATURES: dict[str, list[Any]] = {
     "marsfm_model_info": [_P, c.POINTER(ModelInfo)],
     "marsfm_session_new": [_P, _P, c.POINTER(SessionOptions), c.POINTER(_P)],
     "marsfm_session_jump": [_P, c.POINTER(Xyz), _P, _S, _U64, c.POINTER(_P)],
+    "marsfm_session_tree": [_P, c.POINTER(Xyz), _P, c.POINTER(TreeOptions), _U64, c.POINTER(_P)],
+    "marsfm_session_submit": [_P, c.POINTER(Xyz), _P, _S, _U64, c.POINTER(_P)],
+    "marsfm_session_submit_tree": [_P, c.POINTER(Xyz), _P, c.POINTER(TreeOptions), _U64,
+                                   c.POINTER(_P)],
+    "marsfm_job_poll": [_P, c.c_uint32, c.POINTER(_P)],
+    "marsfm_job_progress": [_P, c.POINTER(_U64), c.POINTER(_U64)],
+    "marsfm_job_cancel": [_P],
+    "marsfm_trajectory_new": [_P, c.c_char_p, c.c_double, c.c_double, c.POINTER(_P)],
+    "marsfm_trajectory_read": [_P, c.c_char_p, c.c_double, c.c_double, c.POINTER(_P)],
+    "marsfm_trajectory_append": [_P, c.POINTER(Xyz), _P],
+    "marsfm_trajectory_info": [_P, c.POINTER(TrajectoryInfo)],
+    "marsfm_msm_build_from_trajectories": [_P, _S, c.POINTER(MsmOptions), c.POINTER(_P)],
+    "marsfm_msm_update": [_P, _P, _S, c.POINTER(MsmDrift), c.POINTER(_P)],
+    "marsfm_msm_save": [_P, c.c_char_p],
+    "marsfm_msm_load": [c.c_char_p, _P, c.POINTER(Xyz), _P, c.POINTER(_P)],
+    "marsfm_msm_info": [_P, c.POINTER(MsmInfo)],
+    "marsfm_msm_assign": [_P, c.POINTER(Xyz), _P, c.POINTER(c.c_int32), c.POINTER(c.c_int32)],
+    "marsfm_msm_transition_matrix": [_P, _P, _S, c.POINTER(_S)],
+    "marsfm_msm_stationary": [_P, _P, _S, c.POINTER(_S)],
+    "marsfm_msm_timescales": [_P, _P, _S, c.POINTER(_S)],
+    "marsfm_msm_populations": [_P, c.c_int32, _P, _S, c.POINTER(_S)],
+    "marsfm_msm_warnings": [_P, c.c_char_p, _S, c.POINTER(_S)],
     "marsfm_batch_sample": [_P, _S, c.POINTER(SampleInfo)],
     "marsfm_batch_positions": [_P, _S, c.POINTER(Xyz)],
     "marsfm_batch_domain_message": [_P, c.c_char_p, _S, c.POINTER(_S)],
@@ -105,7 +163,7 @@ _SIGNATURES: dict[str, list[Any]] = {
 }
 for _name, _arguments in _SIGNATURES.items():
     getattr(_library, _name).argtypes = _arguments
-for _kind in ("topology", "model", "session", "batch"):
+for _kind in ("topology", "model", "session", "batch", "job", "trajectory", "msm"):
     _free = getattr(_library, f"marsfm_{_kind}_free")
     _free.argtypes, _free.restype = [_P], None
 _library.marsfm_batch_size.argtypes, _library.marsfm_batch_size.restype = [_P], _S

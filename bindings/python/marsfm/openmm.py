@@ -25,7 +25,7 @@ from .session import Atom, Batch, Model, Sample, SeedVerdict, Session, Topology
 
 # As in the engine plugin: enough to mend a sample, too little to make it another conformation.
 RESTRAINT_KJ_MOL_NM2 = 10_000.0
-RESTRAINED_ITERATIONS, FREE_ITERATIONS = 300, 100
+RESTRAINED_ITERATIONS, FREE_ITERATIONS = 300, 20
 WATERS = {"HOH", "WAT", "SOL", "H2O", "TIP3", "TIP4", "TP3", "SPC", "DOD"}
 
 
