@@ -35,17 +35,8 @@ const CMAKE_VERSION: &str = include_str!("../install/marsfmConfigVersion.cmake.i
 /// Builds and installs; nothing is copied if a file to install is missing.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let prefix = prefix(arguments)?;
-    let packages = [
-        "marsfm-cli",
-        "marsfm-capi",
-        "marsfm-plugin-xtc",
-        "marsfm-plugin-chemfiles",
-        "marsfm-plugin-openmm",
-        "marsfm-plugin-gromacs",
-    ];
-    let mut build = workspace.cargo(&["build", "--release"]);
-    build.args(packages.iter().flat_map(|package| ["-p", package]));
-    stage::run("build", &mut build)?;
+    // All of it: some packages alone would be built anew, with other features of what they use.
+    stage::run("build", &mut workspace.cargo(&["build", "--release", "--workspace"]))?;
 
     let files = plan(workspace)?;
     let missing: Vec<String> = files

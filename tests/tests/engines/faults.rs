@@ -2,10 +2,12 @@
 
 use crate::support::*;
 use marsfm::EngineLimits;
-use marsfm::engines::Runner;
+use marsfm::engines::{Lengths, Runner};
 use marsfm::preparation::{Engine, EngineError, Failure};
+use marsfm_test_support::skip;
 use serde_json::json;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 fn cannot_open(engine: &str, options: &serde_json::Map<String, serde_json::Value>) -> EngineError {
@@ -113,5 +115,70 @@ fn mdrun_that_is_killed_hangs_or_finds_no_room() {
                 runner.engine().minimise(&out, 1, positions, system.cell_nm, &mut |_, _| false);
             assert_eq!(result.unwrap_err().failure, Failure::Cancelled);
         }
+    }
+}
+
+/// A file system of half a megabyte, unmounted at the end.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"]).arg(folder.path());
+        let mounted = mount.output().is_ok_and(|o| o.status.success());
+        mounted.then(|| Self(folder))
+    }
+
+    /// Leaves no room.
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.0.path().join("fill")).unwrap();
+        while std::io::Write::write_all(&mut file, &[1; 512]).is_ok() {}
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_disk_that_is_really_full() {
+    let test = "a_disk_that_is_really_full";
+    for engine in ["gromacs", "openmm"] {
+        if !(if engine == "gromacs" { has_gromacs(test) } else { has_openmm(test) }) {
+            continue;
+        }
+        let Some(disk) = SmallDisk::mount() else {
+            return skip(test, "no small file system can be mounted (needs root)");
+        };
+        let (folder, host) = (tempfile::tempdir().unwrap(), host());
+        let template = folder.path().join("template");
+        match engine {
+            "gromacs" => gromacs_template(&peptide(), &template, &[]),
+            _ => openmm_template(&peptide(), &template),
+        }
+        let runner = open(&host, engine, &template, json!({}));
+        let seeds = runner.place(&runner.system().topology, &[own_frame(&runner)]).unwrap();
+        // Room for the preparation is in the other folder; the run's is the full one.
+        let prepared = runner.prepare(folder.path(), &seeds, None, 5, |_, _, _| true).unwrap();
+        let record = &prepared.summary.seeds[0];
+        let full = disk.0.path().join(&record.folder);
+        std::fs::create_dir_all(&full).unwrap();
+        for entry in std::fs::read_dir(folder.path().join(&record.folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                std::fs::copy(&path, full.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        disk.fill();
+        let lengths = Lengths { head_ps: 0.2, ps: 0.2, frame_ps: 0.1 };
+        let error = runner.run(disk.0.path(), record, lengths, |_, _| true).unwrap_err();
+        let failure = error.downcast_ref::<EngineError>().expect("the engine's error").failure;
+        assert_eq!(failure, Failure::DiskFull, "{engine}: {error:#}");
+        assert!(!full.join("md.xtc").exists(), "{engine}: half a trajectory is left");
+        // Another folder, and it runs.
+        assert!(runner.run(folder.path(), record, lengths, |_, _| true).unwrap().is_ok());
     }
 }
