@@ -31,4 +31,4 @@ pub use residue::{ATOM14, ATOM37, N_TYPES, ResidueType};
 pub use rigid::Rigid;
 pub use superpose::{Superposition, superpose};
 pub use topology::{Atom, Residue, Topology};
-pub use torsion::{N_TORSIONS, Torsions, torsion_mask};
+pub use torsion::{N_TORSIONS, Torsions, dihedral_sin_cos, torsion_mask};

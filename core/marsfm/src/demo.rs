@@ -256,6 +256,7 @@ fn train_small(
             ..OptimiserConfig::default()
         },
         run: RunRecipe {
+            start_from: None,
             steps: SMALL_STEPS,
             batch: (SMALL_TOKENS / crop).clamp(4, 128),
             rng_seed: request.rng_seed,

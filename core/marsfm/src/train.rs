@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use marsfm_host::Host;
 use marsfm_surrogate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE, TrainingRecord};
-use marsfm_surrogate::checkpoint::{self, Storage};
+use marsfm_surrogate::checkpoint::{self, Checkpoint, Storage};
 pub use marsfm_training::Status;
 use marsfm_training::{PairLevel, Recipe, System as TrainingSystem, Trainer, TrainingSet};
 use sha2::{Digest, Sha256};
@@ -57,10 +57,12 @@ pub fn train(
     request: &TrainRequest,
     mut event: impl FnMut(TrainEvent) -> bool,
 ) -> Result<Option<ModelCard>> {
-    let recipe = read_recipe(request.recipe)?;
+    let mut recipe = read_recipe(request.recipe)?;
+    let folder = request.recipe.parent().unwrap_or(Path::new("."));
+    recipe.run.start_from = recipe.run.start_from.map(|start| folder.join(start));
     let root: PathBuf = match request.data {
         Some(data) => data.into(),
-        None => request.recipe.parent().unwrap_or(Path::new(".")).join(&recipe.data.root),
+        None => folder.join(&recipe.data.root),
     };
     if let Some(both) = recipe.data.train.iter().find(|n| recipe.data.validation.contains(n)) {
         bail!("{}: {both} is listed for training and for validation", request.recipe.display());
@@ -83,7 +85,7 @@ pub fn train(
     })
 }
 
-/// Trains on systems that are already in memory.
+/// Trains on systems that are already in memory; the recipe's `start_from` is a path as it stands.
 pub fn run(
     recipe: &Recipe,
     train: Vec<TrainingSystem>,
@@ -95,8 +97,16 @@ pub fn run(
     recipe.check()?;
     let data_sha256 = hash_data(&train);
     let mut domain = domain_of(recipe, &train);
-    let systems = train.iter().map(|s| (s.name.clone(), s.nanoseconds)).collect();
-    let validation_names = validation.iter().map(|s| s.name.clone()).collect();
+    let mut systems: BTreeMap<String, f64> =
+        train.iter().map(|s| (s.name.clone(), s.nanoseconds)).collect();
+    let validation_names: Vec<String> = validation.iter().map(|s| s.name.clone()).collect();
+    let start = recipe.run.start_from.as_deref().map(|p| start_of(p, recipe)).transpose()?;
+    for (name, ns) in start.iter().flat_map(|s| &s.card.training).flat_map(|t| &t.systems) {
+        if validation_names.contains(name) {
+            bail!("run.start_from: that surrogate was trained on {name}, a validation system here");
+        }
+        systems.entry(name.clone()).or_insert(*ns);
+    }
     let (frames, crop, path) = (recipe.network.frames, recipe.run.crop, recipe.network.path);
     let (hide, mosaics) = (recipe.run.hide_residue_types, recipe.run.mosaics);
     let cut = recipe.run.mosaic_cut;
@@ -113,8 +123,9 @@ pub fn run(
         recipe,
         train: &set,
         validation: held_out.as_ref(),
-        run_sha256: run_hash(recipe, &data_sha256)?,
+        run_sha256: run_hash(recipe, start.as_ref(), &data_sha256)?,
         state: state.into(),
+        start: start.as_ref().map(|s| s.values.clone()),
     };
     let last = stop_at.unwrap_or(u64::MAX).min(recipe.run.steps);
     let trained = trainer.run(|status| report(status) && status.step < last)?;
@@ -138,6 +149,7 @@ pub fn run(
             rng_seed: recipe.run.rng_seed,
             losses: trained.losses,
             data_sha256,
+            started_from: start.map(|s| s.sha256),
         }),
         notes: stopped.into_iter().chain([pairs_in_words(recipe)]).collect(),
     };
@@ -145,6 +157,19 @@ pub fn run(
     marsfm_trajectory::write_atomically(out, &bytes)
         .with_context(|| format!("{}: cannot write the checkpoint", out.display()))?;
     Ok(Some(card))
+}
+
+/// The checkpoint to start from; its network has to be the recipe's.
+fn start_of(path: &Path, recipe: &Recipe) -> Result<Checkpoint> {
+    let start = checkpoint::load(path).context("run.start_from")?;
+    if start.card.network != recipe.network {
+        bail!(
+            "run.start_from: {} holds another network than [network] describes: {:?}",
+            path.display(),
+            start.card.network
+        );
+    }
+    Ok(start)
 }
 
 /// Frames encoded, Markov model built (where pairs need one), pairs ready.
@@ -212,10 +237,12 @@ fn hash_data(systems: &[TrainingSystem]) -> String {
 
 /// A state resumes only the run it belongs to: everything in the recipe counts, except where the
 /// data lies and how often the run is saved.
-fn run_hash(recipe: &Recipe, data_sha256: &str) -> Result<String> {
+fn run_hash(recipe: &Recipe, start: Option<&Checkpoint>, data_sha256: &str) -> Result<String> {
     let mut recipe = recipe.clone();
     recipe.data.root = PathBuf::new();
     recipe.run.save_every_seconds = 0;
-    let text = serde_json::to_string(&recipe)? + data_sha256;
+    recipe.run.start_from = None;
+    let start = start.map_or("", |s| s.sha256.as_str());
+    let text = serde_json::to_string(&recipe)? + data_sha256 + start;
     Ok(hex(Sha256::digest(text.as_bytes())))
 }

@@ -72,4 +72,8 @@ pub struct TrainingRecord {
     pub losses: Vec<(u64, f64, Option<f64>)>,
     /// SHA-256 over the training data as read (types and frames).
     pub data_sha256: String,
+    /// SHA-256 of the checkpoint whose weights the run started from; what that one had seen is
+    /// listed among `systems`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_from: Option<String>,
 }

@@ -27,6 +27,17 @@ pub enum Layout {
     MdGen,
 }
 
+/// What the condition holds where a chain has no torsion: pre-omega and phi of the first residue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MaskedTorsions {
+    /// Zero.
+    #[default]
+    Clean,
+    /// What the reference code computes there (METHOD 2.2), for checkpoints trained by it.
+    Upstream,
+}
+
 /// Everything that decides shapes and meaning of the parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,6 +68,18 @@ pub struct NetworkConfig {
     pub crop: usize,
     /// Probability path.
     pub path: Path,
+    /// Undefined torsions of the condition.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub masked_torsions: MaskedTorsions,
+    /// Shorter chains are padded to so many residues, as the reference does in training; the
+    /// learned bias key then stands behind the padding (METHOD 3.3). 0: never, chains go in as
+    /// long as they are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub padded_residues: usize,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl NetworkConfig {
@@ -75,6 +98,8 @@ impl NetworkConfig {
             abs_pos_emb: false,
             crop: 0,
             path: Path::Gvp,
+            masked_torsions: MaskedTorsions::Clean,
+            padded_residues: 0,
         }
     }
 
@@ -108,6 +133,9 @@ impl NetworkConfig {
             (layout, frames) => {
                 return bad(format!("layout {layout:?} does not have frames = {frames}"));
             }
+        }
+        if self.padded_residues > 10_000 {
+            return bad(format!("padded_residues = {} is more than 10000", self.padded_residues));
         }
         if self.abs_pos_emb && self.crop == 0 {
             return bad("abs_pos_emb needs crop, the chain length it is made for".into());

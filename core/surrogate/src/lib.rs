@@ -15,9 +15,10 @@ pub mod params;
 mod path;
 mod solver;
 mod surrogate;
+mod upstream;
 
 pub use candle_core;
-pub use config::{Layout, NetworkConfig, Path};
+pub use config::{Layout, MaskedTorsions, NetworkConfig, Path};
 pub use error::SurrogateError;
 pub use loss::flow_loss;
 pub use network::{Condition, Network, Prepared, Tap};

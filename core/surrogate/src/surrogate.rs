@@ -15,7 +15,10 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::card::ModelCard;
 use crate::checkpoint::{self, Checkpoint};
-use crate::{Condition, Layout, Network, Solver, SurrogateError, Tap, params, solve};
+use crate::{
+    Condition, Layout, MaskedTorsions, Network, Solver, SurrogateError, Tap, params, solve,
+    upstream,
+};
 
 /// Tokens (samples × frames × residues) worth one network call: large enough for the matrix
 /// kernels, small enough to stay in cache.
@@ -159,34 +162,46 @@ impl Surrogate {
         first_id: u64,
         (frames, keep): (usize, usize),
     ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError> {
+        let config = &self.card.network;
         let l = request.types.len();
-        let condition = condition_of(request.types, starts, frames);
+        let mut condition = condition_of(request.types, starts, frames);
+        if config.masked_torsions == MaskedTorsions::Upstream {
+            let first = starts.iter().map(|s| upstream::first_torsions(request.types[0], s));
+            for (own, torsions) in condition.x_cond.chunks_exact_mut(frames * l * LATENT).zip(first)
+            {
+                let values = torsions.into_iter().flatten().map(f64::from);
+                own[7..11].iter_mut().zip(values).for_each(|(x, v)| *x = v);
+            }
+        }
+        let width = l.max(config.padded_residues);
+        let condition = upstream::padded(condition, width);
         let prepared = self.network.prepare(condition, frames, &mut Tap::default())?;
         let samples = starts.len() * children;
-        let per_sample = frames * l * LATENT;
+        let per_sample = frames * width * LATENT;
         let mut noise = vec![0.0f32; samples * per_sample];
         for (i, sample) in noise.chunks_exact_mut(per_sample).enumerate() {
             let mut rng = ChaCha8Rng::seed_from_u64(request.rng_seed);
             rng.set_stream(first_id + i as u64);
-            sample.iter_mut().for_each(|v| *v = StandardNormal.sample(&mut rng));
+            let chains = sample.chunks_exact_mut(width * LATENT).map(|f| &mut f[..l * LATENT]);
+            chains.flatten().for_each(|v| *v = StandardNormal.sample(&mut rng));
         }
         let x0 = Tensor::from_vec(noise, (samples, per_sample), self.network.device())?;
         let solution = solve(request.solver, &x0, |t, x| {
-            let x = x.reshape((samples * frames * l, LATENT))?;
+            let x = x.reshape((samples * frames * width, LATENT))?;
             let v = self.network.velocity(&x, t, &prepared, &mut Tap::default())?;
             Ok(v.reshape((samples, per_sample))?)
         })?;
         let x = solution.x.flatten_all()?.to_vec1::<f32>()?;
         let decode = |(i, sample): (usize, &[f32])| {
             let frame = |rows: &[f32]| {
-                let rows = rows.chunks_exact(LATENT);
+                let rows = rows[..l * LATENT].chunks_exact(LATENT);
                 let rows: Vec<[f32; LATENT]> =
                     rows.map(|r| std::array::from_fn(|k| r[k])).collect();
                 let mut c = latent::decode(&starts[i / children], &rows);
                 c.clear_masked(request.types);
                 c
             };
-            sample[keep * l * LATENT..].chunks_exact(l * LATENT).map(frame).collect()
+            sample[keep * width * LATENT..].chunks_exact(width * LATENT).map(frame).collect()
         };
         Ok(x.chunks_exact(per_sample).enumerate().map(decode).collect())
     }

@@ -6,17 +6,22 @@ use std::collections::BTreeMap;
 use marsfm_geometry::{Conformation, ResidueType, Rigid, build};
 use marsfm_surrogate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE};
 use marsfm_surrogate::checkpoint::Checkpoint;
-use marsfm_surrogate::{JumpRequest, Layout, NetworkConfig, Solver, Surrogate, params};
+use marsfm_surrogate::{
+    JumpRequest, Layout, MaskedTorsions, NetworkConfig, Solver, Surrogate, params,
+};
 
 fn surrogate(layout: Layout) -> Surrogate {
-    let network = NetworkConfig {
+    with(NetworkConfig {
         embed_dim: 32,
         num_layers: 2,
         mha_heads: 4,
         layout,
         frames: if layout == Layout::T1 { 1 } else { 2 },
         ..NetworkConfig::full()
-    };
+    })
+}
+
+fn with(network: NetworkConfig) -> Surrogate {
     let values = params::from_recipe(&network, "jump");
     let domain = Domain {
         lag_ps: 10.0,
@@ -142,4 +147,27 @@ fn what_the_network_cannot_take_is_refused() {
     let mut nan = start.clone();
     nan.rigids[1].trans[0] = f32::NAN;
     assert!(ask(&types, &nan).contains("frame of residue 1 is not finite"));
+}
+
+#[test]
+fn the_habits_of_the_reference_are_switches() {
+    let (types, start) = chain("AQLW", 120.0);
+    let network = surrogate(Layout::T2).card().network.clone();
+    let clean = jump(&with(network.clone()), &types, &[start.clone()], 3, 0);
+    // Padding to the chain's own length changes nothing, beyond it the learned key moves away.
+    let padded = |n| with(NetworkConfig { padded_residues: n, ..network.clone() });
+    assert_eq!(difference(&jump(&padded(4), &types, &[start.clone()], 3, 0), &clean, &types), 0.0);
+    let longer = difference(&jump(&padded(9), &types, &[start.clone()], 3, 0), &clean, &types);
+    assert!(longer > 1e-3 && longer.is_finite(), "{longer}");
+    // Torsions of the first residue that are read off the origin: samples depend on the place.
+    let upstream =
+        with(NetworkConfig { masked_torsions: MaskedTorsions::Upstream, ..network.clone() });
+    let shift = Rigid { trans: [30.0, -12.0, 7.0], ..Rigid::identity() };
+    for (model, moves) in [(with(network.clone()), false), (upstream, true)] {
+        let here = jump(&model, &types, &[start.clone()], 3, 0);
+        let there = jump(&model, &types, &[start.moved(&shift)], 3, 0);
+        let back: Vec<_> = there.iter().map(|c| c.moved(&shift.inverse())).collect();
+        let apart = difference(&here, &back, &types);
+        assert_eq!(apart > 1e-3, moves, "{apart}");
+    }
 }

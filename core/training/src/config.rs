@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use marsfm_surrogate::{Layout, NetworkConfig, OptimiserConfig};
+use marsfm_surrogate::{Layout, MaskedTorsions, NetworkConfig, OptimiserConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainingError;
@@ -32,6 +32,15 @@ impl Recipe {
     pub fn check(&self) -> Result<(), TrainingError> {
         self.network.check()?;
         let bad = |message: String| Err(TrainingError::Data(message));
+        if self.network.masked_torsions != MaskedTorsions::Clean
+            || self.network.padded_residues != 0
+        {
+            return bad(
+                "network.masked_torsions and network.padded_residues are habits of checkpoints \
+                 trained elsewhere; leave them out for training"
+                    .into(),
+            );
+        }
         let p = &self.pairs;
         let windows = p.level == PairLevel::Window;
         if (self.network.layout == Layout::MdGen) != windows {
@@ -180,6 +189,10 @@ pub struct RunRecipe {
     /// Longest stretch of residues in a batch; longer chains are cropped at random.
     #[serde(default = "default_crop")]
     pub crop: usize,
+    /// A checkpoint of the same network to start from instead of fresh weights (fine-tuning),
+    /// relative to the recipe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_from: Option<PathBuf>,
 }
 
 fn one() -> f64 {

@@ -45,6 +45,8 @@ pub struct Trainer<'a> {
     pub run_sha256: String,
     /// File of the state.
     pub state: PathBuf,
+    /// Parameters to start from; fresh ones if `None`.
+    pub start: Option<params::Values>,
 }
 
 /// A finished run.
@@ -67,10 +69,11 @@ impl Trainer<'_> {
         let (mut optimiser, mut progress) = match loaded {
             Some(found) => found,
             None => {
-                let fresh = params::initial(&self.recipe.network, rng_seed);
+                let fresh = || params::initial(&self.recipe.network, rng_seed);
+                let first = self.start.clone().unwrap_or_else(fresh);
                 let progress =
                     Progress { run_sha256: self.run_sha256.clone(), ..Progress::default() };
-                (Optimiser::new(self.recipe.optimiser.clone(), fresh), progress)
+                (Optimiser::new(self.recipe.optimiser.clone(), first), progress)
             }
         };
         let (began, first, mut saved) = (Instant::now(), optimiser.step, Instant::now());

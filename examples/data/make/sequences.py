@@ -7,6 +7,11 @@ Each block is 20 sequences in which every one of the 20 amino acids stands exact
 every prefix of whole blocks is even too. Every sequence differs in at least APART letters from each peptide of the given
 manifest whose role is validation or scoring (a model trained on the new MD has then not seen them or a near copy), and
 in at least two from its training peptides and from every other sequence chosen. The same seed gives the same list.
+
+    python sequences.py --apart-from manifest.json --middle VIT --each 2 > sequences_branched.txt
+
+chooses by the same rules sequences whose two middle residues are every pair of the given amino acids, each so often: for
+residues whose side chains turn so slowly that the even list holds too few turns.
 """
 import argparse
 import json
@@ -41,14 +46,41 @@ def choose(held_out, training, blocks, seed):
     return chosen
 
 
+def choose_around(middle, each, held_out, training, seed):
+    """Return each sequences around every pair of amino acids in middle; the ends are drawn evenly.
+
+    Pairs that stand in the middle of a held-out peptide cannot be far enough from it and are left out.
+    """
+    rng = random.Random(seed)
+    ends = [[], []]
+    chosen = []
+    taken = {h[1:3] for h in held_out}
+    for pair in [p for p in (a + b for a in middle for b in middle) if p not in taken] * each:
+        while True:
+            for pool in ends:
+                if not pool:
+                    pool += rng.sample(AMINO_ACIDS, 20)
+            name = ends[0].pop() + pair + ends[1].pop()
+            if (all(distance(name, h) >= APART for h in held_out)
+                    and all(distance(name, t) >= APART_FROM_TRAINING for t in [*training, *chosen])):
+                chosen.append(name)
+                break
+    return chosen
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--apart-from", required=True, metavar="MANIFEST", help="manifest.json with peptides and their roles")
     parser.add_argument("--blocks", type=int, default=4, help="blocks of 20 sequences")
+    parser.add_argument("--middle", metavar="LETTERS", help="choose around all pairs of these amino acids instead")
+    parser.add_argument("--each", type=int, default=1, help="sequences per pair of --middle")
     parser.add_argument("--seed", type=int, default=20260)
     a = parser.parse_args()
     with open(a.apart_from) as f:
         peptides = json.load(f)["peptides"]
     held = [p["name"] for p in peptides if p["role"] in ("validation", "scoring")]
     train = [p["name"] for p in peptides if p["role"] == "train"]
-    print("\n".join(choose(held, train, a.blocks, a.seed)))
+    if a.middle:
+        print("\n".join(choose_around(a.middle, a.each, held, train, a.seed)))
+    else:
+        print("\n".join(choose(held, train, a.blocks, a.seed)))

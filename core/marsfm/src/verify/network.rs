@@ -76,6 +76,7 @@ fn config_of(case: &Case) -> Result<NetworkConfig> {
         abs_pos_emb,
         crop: if abs_pos_emb { n("crop")? } else { 0 },
         path: Path::Gvp,
+        ..NetworkConfig::full()
     };
     config.check()?;
     Ok(config)
