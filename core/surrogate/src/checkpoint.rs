@@ -99,6 +99,12 @@ pub fn load(path: &Path) -> Result<Checkpoint, SurrogateError> {
             }
             Some(_) => {}
         }
+        let (from, to) = info.data_offsets;
+        let (has, needs) =
+            (to.saturating_sub(from), info.shape.iter().product::<usize>() * width(info.dtype));
+        if has != needs {
+            return Err(fail(format!("parameter {name} has {has} bytes, its shape {needs}")));
+        }
     }
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0)).map_err(|e| fail(e.to_string()))?;
@@ -114,6 +120,11 @@ pub fn load(path: &Path) -> Result<Checkpoint, SurrogateError> {
     params::check(&card.network, &values).map_err(fail)?;
     let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
     Ok(Checkpoint { card, values, sha256 })
+}
+
+/// Bytes per number of the types a parameter may have.
+fn width(dtype: Dtype) -> usize {
+    if dtype == Dtype::F32 { 4 } else { 2 }
 }
 
 fn widen(dtype: Dtype, raw: &[u8]) -> Vec<f32> {
@@ -252,7 +263,17 @@ mod tests {
         let other = ModelCard { format: 99, ..card.clone() };
         let mut huge = good.clone();
         huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        // A header whose numbers are elsewhere than its shapes say.
+        let length = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
+        let mut header: serde_json::Value = serde_json::from_slice(&good[8..8 + length]).unwrap();
+        let end = header["latent_to_emb.bias"]["data_offsets"][1].as_u64().unwrap();
+        header["latent_to_emb.bias"]["data_offsets"][1] = (end - 4).into();
+        let text = serde_json::to_vec(&header).unwrap();
+        let mut shifted = (text.len() as u64).to_le_bytes().to_vec();
+        shifted.extend(&text);
+        shifted.extend(&good[8 + length..]);
         let cases: Vec<(Vec<u8>, &str)> = vec![
+            (shifted, "has 60 bytes, its shape 64"),
             (b"PK\x03\x04 a zip archive".to_vec(), "pickle"),
             (b"short".to_vec(), "no marsfm checkpoint"),
             (b"not a checkpoint at all, only text".to_vec(), "header length"),

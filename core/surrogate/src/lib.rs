@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod kernels;
 mod loss;
+mod modulation;
 mod network;
 mod optimiser;
 pub mod params;

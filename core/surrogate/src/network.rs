@@ -17,6 +17,7 @@ use crate::kernels::{
 };
 use marsfm_geometry::LATENT;
 
+use crate::modulation::{Memory, Modulations};
 use crate::params::Tensors;
 use crate::{NetworkConfig, SurrogateError};
 
@@ -138,6 +139,7 @@ pub struct Network {
     layers: Vec<DitLayer>,
     head_modulation: Linear,
     head: Linear,
+    memory: Memory,
 }
 
 /// What of a condition does not depend on t: computed once per ODE (METHOD 5.3).
@@ -229,6 +231,7 @@ impl Network {
             layers: (0..config.num_layers).map(dit_layer).collect::<Result<_>>()?,
             head_modulation: layer("emb_to_latent.adaLN_modulation.1")?,
             head: layer("emb_to_latent.linear")?,
+            memory: Memory::default(),
             config: config.clone(),
         })
     }
@@ -313,11 +316,22 @@ impl Network {
         if t.len() > 1 && children > 1 {
             return Err(SurrogateError::Input("children of one parent share one time".into()));
         }
-        let te = self.embed_time(t)?;
-        tap.note(|| "t_embedder".into(), &te);
-        let te = te.silu()?;
-        let y = self.condition_stack(&te, prepared, tap)?;
-        self.denoise(x, &te, &y, prepared, (p, children, frames, l), tap)
+        let mods = self.memory.at(t, || self.modulations(t))?;
+        tap.note(|| "t_embedder".into(), &mods.time);
+        let y = self.condition_stack(&mods, prepared, tap)?;
+        self.denoise(x, &mods, &y, prepared, (p, children, frames, l), tap)
+    }
+
+    /// What depends on the times alone.
+    fn modulations(&self, t: &[f64]) -> Result<Modulations> {
+        let time = self.embed_time(t)?;
+        let te = time.silu()?;
+        Ok(Modulations {
+            ipa: self.ipa_layers.iter().map(|l| l.modulation.apply(&te)).collect::<Result<_>>()?,
+            dit: self.layers.iter().map(|l| l.modulation.apply(&te)).collect::<Result<_>>()?,
+            head: self.head_modulation.apply(&te)?,
+            time,
+        })
     }
 
     /// cos and sin features of 100 t through a two-layer perceptron, `[len(t), C]`.
@@ -335,16 +349,20 @@ impl Network {
     }
 
     /// The conditioning stack, `[P·L, C]`: once per parent and time (METHOD 5.1).
-    fn condition_stack(&self, te: &Tensor, prepared: &Prepared, tap: &mut Tap) -> Result<Tensor> {
+    fn condition_stack(
+        &self,
+        mods: &Modulations,
+        prepared: &Prepared,
+        tap: &mut Tap,
+    ) -> Result<Tensor> {
         let mut y = prepared.residues.clone();
         let mask = prepared.kernel.mask.clone();
         let (p, l) = prepared.kernel.dims;
         let how =
             Attention { dims: (p, 1, l), heads: self.config.mha_heads, axis: Axis::Residues, mask };
-        for (i, layer) in self.ipa_layers.iter().enumerate() {
+        for (i, (layer, mods)) in self.ipa_layers.iter().zip(&mods.ipa).enumerate() {
             let at = |rest: &'static str| move || format!("ipa_layers.{i}{rest}");
-            let mods = layer.modulation.apply(te)?;
-            tap.note(at(".adaLN_modulation"), &mods);
+            tap.note(at(".adaLN_modulation"), mods);
             let normed = affine_norm(&y, &layer.norm_weight, &layer.norm_bias, IPA_EPS)?;
             tap.note(at(".ipa_norm"), &normed);
             let points =
@@ -352,14 +370,14 @@ impl Network {
             let points = layer.out.apply(&points)?;
             tap.note(at(".ipa"), &points);
             y = add_shared(&y, &points, 1)?;
-            let normed = modulated_norm(&y, &mods, Modulation { shift: 0, scale: 1, eps: EPS })?;
+            let normed = modulated_norm(&y, mods, Modulation { shift: 0, scale: 1, eps: EPS })?;
             let attended = layer.mha_l.apply(&normed, how.clone())?;
             tap.note(at(".mha_l"), &attended);
-            y = gated_residual(&y, &attended, &mods, 2)?;
-            let normed = modulated_norm(&y, &mods, Modulation { shift: 3, scale: 4, eps: EPS })?;
+            y = gated_residual(&y, &attended, mods, 2)?;
+            let normed = modulated_norm(&y, mods, Modulation { shift: 3, scale: 4, eps: EPS })?;
             let fed = layer.ffn.apply(&normed)?;
             tap.note(at(".fc2"), &fed);
-            y = gated_residual(&y, &fed, &mods, 5)?;
+            y = gated_residual(&y, &fed, mods, 5)?;
             tap.note(at(""), &y);
         }
         Ok(y)
@@ -368,7 +386,7 @@ impl Network {
     fn denoise(
         &self,
         x: &Tensor,
-        te: &Tensor,
+        mods: &Modulations,
         y: &Tensor,
         prepared: &Prepared,
         (p, n, t, l): (usize, usize, usize, usize),
@@ -391,27 +409,25 @@ impl Network {
         });
         let heads = self.config.mha_heads;
         let over = |axis| Attention { dims: (b, t, l), heads, axis, mask: mask.clone() };
-        for (i, layer) in self.layers.iter().enumerate() {
+        for (i, (layer, mods)) in self.layers.iter().zip(&mods.dit).enumerate() {
             let at = |rest: &'static str| move || format!("layers.{i}{rest}");
-            let mods = layer.modulation.apply(te)?;
-            tap.note(at(".adaLN_modulation"), &mods);
-            let normed = modulated_norm(&h, &mods, Modulation { shift: 0, scale: 1, eps: EPS })?;
+            tap.note(at(".adaLN_modulation"), mods);
+            let normed = modulated_norm(&h, mods, Modulation { shift: 0, scale: 1, eps: EPS })?;
             let attended = layer.mha_l.apply(&normed, over(Axis::Residues))?;
             tap.note(at(".mha_l"), &attended);
-            h = gated_residual(&h, &attended, &mods, 2)?;
-            let normed = modulated_norm(&h, &mods, Modulation { shift: 3, scale: 4, eps: EPS })?;
+            h = gated_residual(&h, &attended, mods, 2)?;
+            let normed = modulated_norm(&h, mods, Modulation { shift: 3, scale: 4, eps: EPS })?;
             let attended = layer.mha_t.apply(&normed, over(Axis::Frames))?;
             tap.note(at(".mha_t"), &attended);
-            h = gated_residual(&h, &attended, &mods, 5)?;
-            let normed = modulated_norm(&h, &mods, Modulation { shift: 6, scale: 7, eps: EPS })?;
+            h = gated_residual(&h, &attended, mods, 5)?;
+            let normed = modulated_norm(&h, mods, Modulation { shift: 6, scale: 7, eps: EPS })?;
             let fed = layer.ffn.apply(&normed)?;
             tap.note(at(".fc2"), &fed);
-            h = gated_residual(&h, &fed, &mods, 8)?;
+            h = gated_residual(&h, &fed, mods, 8)?;
             tap.note(at(""), &h);
         }
-        let mods = self.head_modulation.apply(te)?;
-        tap.note(|| "emb_to_latent.adaLN_modulation".into(), &mods);
-        let normed = modulated_norm(&h, &mods, Modulation { shift: 0, scale: 1, eps: EPS })?;
+        tap.note(|| "emb_to_latent.adaLN_modulation".into(), &mods.head);
+        let normed = modulated_norm(&h, &mods.head, Modulation { shift: 0, scale: 1, eps: EPS })?;
         let v = self.head.apply(&normed)?;
         tap.note(|| "emb_to_latent".into(), &v);
         Ok(v)

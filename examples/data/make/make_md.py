@@ -219,18 +219,18 @@ def run_replica(name, folder, replica, length_ps):
     }, m["cpu_s"]
 
 
-def entry(name, system, topology, replicas):
+def entry(name, role, system, topology, replicas):
     """What the manifest says about a finished sequence."""
     total = sum(r["length_ps"] for r in replicas)
     heavy = sum(a.element is not app.element.hydrogen for a in topology.atoms())
     return {
-        "name": name, "role": "train", "sequence": name, "termini": "NH3+ / COO-", "atoms_all": system.getNumParticles(),
+        "name": name, "role": role, "sequence": name, "termini": "NH3+ / COO-", "atoms_all": system.getNumParticles(),
         "atoms_heavy": heavy, "temperature_K": TEMPERATURE_K, "save_interval_ps": 1, "replicas": replicas,
         "total_ns": total / 1000, "frames": sum(r["frames"] for r in replicas),
     }
 
 
-def make(name, work, out, replicas, length_ps):
+def make(name, role, work, out, replicas, length_ps):
     """Make one whole sequence and publish it in out, unless it is there already."""
     manifest_path = f"{out}/manifest.json"
     manifest = read_json(manifest_path) if os.path.exists(manifest_path) else {
@@ -252,7 +252,7 @@ def make(name, work, out, replicas, length_ps):
     with open(f"{folder}/{name}_system.xml") as f:
         system = openmm.XmlSerializer.deserialize(f.read())
     topology = app.PDBFile(f"{folder}/{name}_full.pdb").topology
-    manifest["peptides"].append(entry(name, system, topology, [r for r, _ in runs]))
+    manifest["peptides"].append(entry(name, role, system, topology, [r for r, _ in runs]))
     write_json(manifest, manifest_path)
     cpu, temperature = sum(c for _, c in runs), np.mean([r["mean_temperature_K"] for r, _ in runs])
     print(f"{name}: {replicas} x {length_ps} ps, {temperature:.1f} K, {cpu:.0f} CPU-s, "
@@ -267,6 +267,7 @@ def main():
     parser.add_argument("--out", default="done", help="folder of finished sequences")
     parser.add_argument("--ps", type=int, default=500, help="picoseconds kept per replica")
     parser.add_argument("--replicas", type=int, default=2)
+    parser.add_argument("--role", default="train", help="what the manifest says they are for")
     a = parser.parse_args()
     names = list(a.names)
     if a.sequences:
@@ -279,7 +280,7 @@ def main():
         parser.error("give at least one sequence, one picosecond and one replica")
     os.makedirs(a.out, exist_ok=True)
     for name in names:
-        make(name, a.work, a.out, a.replicas, a.ps)
+        make(name, a.role, a.work, a.out, a.replicas, a.ps)
 
 
 if __name__ == "__main__":
