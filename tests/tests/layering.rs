@@ -109,6 +109,7 @@ const ROOMS: &[Room] = &[
         &["molly", "rayon"],
     ),
     room("marsfm-bench-loop", &["marsfm-adaptive"], &[]),
+    room("marsfm-bench-surrogate", &["marsfm-geometry", "marsfm-surrogate"], &["rayon"]),
     strict("marsfm-test-support", &[], &[]),
     strict("marsfm-tests", &[], &[]),
 ];

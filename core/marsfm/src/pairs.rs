@@ -31,6 +31,7 @@ pub fn of(system: &System, recipe: &Recipe) -> Result<Box<dyn PairSource>> {
     let rng_seed = recipe.run.rng_seed;
     Ok(match p.level {
         PairLevel::Macro => Box::new(Counted(msm.pair_sampler(rng_seed)?)),
+        PairLevel::Symmetric => Box::new(Counted(msm.symmetric_pair_sampler(rng_seed)?)),
         PairLevel::Micro => Box::new(Counted(msm.micro_pair_sampler(rng_seed)?)),
         PairLevel::Lagged => Box::new(LaggedFromStates::new(&msm)?),
         PairLevel::Window => unreachable!("returned above"),

@@ -136,6 +136,16 @@ pub fn run(
         format!("Stopped at step {} of the recipe's {}.", trained.steps, recipe.run.steps)
     });
     domain.lag_ps = recipe.pairs.pair_lag_ps;
+    // A run that went on from another one has that one's history.
+    let before = start.as_ref().and_then(|s| s.card.training.as_ref());
+    let steps_before = before.map_or(0, |t| t.steps);
+    let mut losses = before.map_or_else(Vec::new, |t| t.losses.clone());
+    losses.extend(trained.losses.into_iter().map(|(step, a, b)| (step + steps_before, a, b)));
+    let earlier = start.iter().flat_map(|s| {
+        let steps = format!("Went on after {steps_before} steps of an earlier run.");
+        s.card.notes.iter().cloned().chain([steps])
+    });
+    let earlier: Vec<String> = earlier.collect();
     let card = ModelCard {
         format: FORMAT,
         residue_table: RESIDUE_TABLE.into(),
@@ -144,14 +154,14 @@ pub fn run(
         training: Some(TrainingRecord {
             systems,
             validation: validation_names,
-            steps: trained.steps,
+            steps: trained.steps + steps_before,
             batch: recipe.run.batch,
             rng_seed: recipe.run.rng_seed,
-            losses: trained.losses,
+            losses,
             data_sha256,
             started_from: start.map(|s| s.sha256),
         }),
-        notes: stopped.into_iter().chain([pairs_in_words(recipe)]).collect(),
+        notes: earlier.into_iter().chain(stopped).chain([pairs_in_words(recipe)]).collect(),
     };
     let bytes = checkpoint::encode(&card, &trained.values, Storage::F16)?;
     marsfm_trajectory::write_atomically(out, &bytes)
@@ -187,6 +197,7 @@ fn pairs_in_words(recipe: &Recipe) -> String {
     let p = &recipe.pairs;
     let level = match p.level {
         PairLevel::Macro => "macrostate",
+        PairLevel::Symmetric => "macrostate (both directions of time)",
         PairLevel::Micro => "microstate",
         PairLevel::Lagged => "trajectory",
         PairLevel::Window => {

@@ -5,8 +5,9 @@
 //! Draw number c depends on the seed and c alone, so draws can be made in any order by any number
 //! of threads, and training can be resumed at any step.
 
+use crate::estimate::row_normalised;
 use crate::random::Stream;
-use crate::{Matrix, MsmError};
+use crate::{CountMode, Matrix, Msm, MsmError, count_transitions};
 
 /// A frame: trajectory, then frame in it.
 pub type FrameIndex = (usize, usize);
@@ -250,6 +251,58 @@ impl LaggedPairs {
         let before = if slot == 0 { 0 } else { self.pairs[slot - 1].1 };
         let t = self.pairs[slot].0;
         ((t, at - before), (t, at - before + self.lag))
+    }
+}
+
+impl Msm {
+    /// Training pairs by macrostates and `macro_t`: the paper's rule.
+    pub fn pair_sampler(&self, rng_seed: u64) -> Result<PairSampler, MsmError> {
+        PairSampler::new(&self.macro_trajectories, &self.macro_t, rng_seed)
+    }
+
+    /// Training pairs by macrostates, transitions counted in both directions of time and start
+    /// states by their share of those: a chain of such jumps keeps the populations that the frames
+    /// have. A jump's populations are then right also where several systems, or pieces of them, are
+    /// learned together; the paper's uniform starts weigh a transition seen once like one seen often.
+    pub fn symmetric_pair_sampler(&self, rng_seed: u64) -> Result<PairSampler, MsmError> {
+        let (n, lag) = (self.n_macrostates(), self.settings.pair_lag);
+        let counts =
+            count_transitions(&self.macro_trajectories, n, lag, CountMode::Sliding)?.counts;
+        let mut both = Matrix::zeros(n, n);
+        for i in 0..n {
+            for j in 0..n {
+                both[(i, j)] = counts[(i, j)] + counts[(j, i)];
+            }
+        }
+        let shares: Vec<f64> = (0..n).map(|i| both.row(i).iter().sum()).collect();
+        PairSampler::new(&self.macro_trajectories, &row_normalised(&both, true), rng_seed)?
+            .with_start_weights(&shares)
+    }
+
+    /// Training pairs by microstates, with row-normalised microstate counts at the pair lag.
+    pub fn micro_pair_sampler(&self, rng_seed: u64) -> Result<PairSampler, MsmError> {
+        let n = self.centers.n_rows();
+        let c = count_transitions(
+            &self.micro_trajectories,
+            n,
+            self.settings.pair_lag,
+            CountMode::Sliding,
+        )?;
+        PairSampler::new(&self.micro_trajectories, &row_normalised(&c.counts, true), rng_seed)
+    }
+
+    /// Training pairs for data that is not in equilibrium: reversible macrostate T, frames weighted
+    /// by pi_a/n_a. METHOD 7.1b.
+    pub fn reweighted_pair_sampler(&self, rng_seed: u64) -> Result<PairSampler, MsmError> {
+        let pi: Vec<f64> =
+            (0..self.centers.n_rows()).map(|i| self.micro.stationary_of(i)).collect();
+        PairSampler::weighted(
+            &self.micro_trajectories,
+            &self.macro_of_micro,
+            &pi,
+            &self.macro_t_reversible,
+            rng_seed,
+        )
     }
 }
 

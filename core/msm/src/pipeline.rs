@@ -15,8 +15,8 @@ use crate::order;
 use crate::rows::common_width;
 use crate::validate::{ChapmanKolmogorov, chapman_kolmogorov, visited_by_one};
 use crate::{
-    CountMode, MarkovModel, Matrix, MsmError, PairSampler, Pcca, PccaModel, Real, ReversibleMle,
-    Rows, Scaling, Tica, TicaModel, Warning, count_transitions,
+    CountMode, MarkovModel, Matrix, MsmError, Pcca, PccaModel, Real, ReversibleMle, Rows, Scaling,
+    Tica, TicaModel, Warning, count_transitions,
 };
 
 /// Settings of a build; the defaults are the paper's.
@@ -397,37 +397,6 @@ impl Msm {
         Some((*self.pcca.eigenvalues.last()?, self.pcca.next_eigenvalue?))
     }
 
-    /// Training pairs by macrostates and `macro_t`: the paper's rule.
-    pub fn pair_sampler(&self, rng_seed: u64) -> Result<PairSampler, MsmError> {
-        PairSampler::new(&self.macro_trajectories, &self.macro_t, rng_seed)
-    }
-
-    /// Training pairs by microstates, with row-normalised microstate counts at the pair lag.
-    pub fn micro_pair_sampler(&self, rng_seed: u64) -> Result<PairSampler, MsmError> {
-        let n = self.centers.n_rows();
-        let c = count_transitions(
-            &self.micro_trajectories,
-            n,
-            self.settings.pair_lag,
-            CountMode::Sliding,
-        )?;
-        PairSampler::new(&self.micro_trajectories, &row_normalised(&c.counts, true), rng_seed)
-    }
-
-    /// Training pairs for data that is not in equilibrium: reversible macrostate T, frames weighted
-    /// by pi_a/n_a. METHOD 7.1b.
-    pub fn reweighted_pair_sampler(&self, rng_seed: u64) -> Result<PairSampler, MsmError> {
-        let pi: Vec<f64> =
-            (0..self.centers.n_rows()).map(|i| self.micro.stationary_of(i)).collect();
-        PairSampler::weighted(
-            &self.micro_trajectories,
-            &self.macro_of_micro,
-            &pi,
-            &self.macro_t_reversible,
-            rng_seed,
-        )
-    }
-
     /// Chapman-Kolmogorov test of the microstate model on the macrostates.
     pub fn chapman_kolmogorov(
         &self,
@@ -501,6 +470,7 @@ mod tests {
             msm.pair_sampler(3).unwrap(),
             msm.micro_pair_sampler(3).unwrap(),
             msm.reweighted_pair_sampler(3).unwrap(),
+            msm.symmetric_pair_sampler(3).unwrap(),
         ] {
             let (a, b) = sampler.draw(11);
             assert!(a.0 < 4 && a.1 < 4000 && b.0 < 4 && b.1 < 4000);

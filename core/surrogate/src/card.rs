@@ -62,7 +62,7 @@ pub struct TrainingRecord {
     pub systems: BTreeMap<String, f64>,
     /// Sequences used for validation only.
     pub validation: Vec<String>,
-    /// Optimiser steps done.
+    /// Optimiser steps done, those of the run it went on from included.
     pub steps: u64,
     /// Samples per step.
     pub batch: usize,

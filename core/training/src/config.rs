@@ -123,7 +123,10 @@ pub enum PairLevel {
     /// the paper's rule.
     #[default]
     Macro,
-    /// The same over microstates of the reversible model: finer than the paper's rule.
+    /// The same with transitions counted in both directions of time and start states by their
+    /// share: chains of jumps keep the populations of the frames.
+    Symmetric,
+    /// As `macro` over microstates of the reversible model: finer than the paper's rule.
     Micro,
     /// Frames a lag apart in one trajectory, starts uniform over macrostates: no Markov assumption.
     Lagged,

@@ -1,0 +1,209 @@
+//! One side of `./x bench-surrogate`: MDGen's full configuration with random weights.
+//!
+//! `marsfm-bench-surrogate weights FILE` writes the weights, by which both sides compute.
+//! `… velocity WEIGHTS CASE THREADS ROUNDS` times one velocity evaluation of the case in CASE (a
+//! safetensors file that compare.py wrote) and answers with the velocity itself, in CASE.out.
+//! `… tree WEIGHTS RESIDUES CHILDREN THREADS ROUNDS` times drawing CHILDREN conformations from one
+//! parent with the default solver (layout t1). `… step WEIGHTS CASE THREADS ROUNDS` times loss and
+//! gradients. Each prints one JSON object: least processor and wall seconds of one run, peak memory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use cpu_time::ProcessTime;
+use marsfm_geometry::{LATENT, ResidueType, build};
+use marsfm_surrogate::candle_core::{DType, Device, Tensor, Var, safetensors as st};
+use marsfm_surrogate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE};
+use marsfm_surrogate::checkpoint::Checkpoint;
+use marsfm_surrogate::{
+    Condition, JumpRequest, Layout, Network, NetworkConfig, Solver, Surrogate, Tap, flow_loss,
+    params,
+};
+use serde_json::json;
+
+type Tensors = std::collections::HashMap<String, Tensor>;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |word: &str| word.parse::<usize>().with_context(|| format!("{word}: a number"));
+    match words[..] {
+        ["weights", file] => {
+            let values = params::from_recipe(&NetworkConfig::full(), "bench");
+            let tensors: Tensors =
+                params::tensors(&values, DType::F32, &Device::Cpu)?.into_iter().collect();
+            Ok(st::save(&tensors, file)?)
+        }
+        ["velocity" | "step", weights, case, threads, rounds] => {
+            let job = Case::load(Path::new(weights), Path::new(case))?;
+            let (train, rounds) = (words[0] == "step", number(rounds)?);
+            pool(number(threads)?)?.install(|| job.run(train, rounds, case))
+        }
+        ["tree", weights, residues, children, threads, rounds] => {
+            let surrogate = surrogate(Path::new(weights))?;
+            let (l, n, rounds) = (number(residues)?, number(children)?, number(rounds)?);
+            pool(number(threads)?)?.install(|| tree(&surrogate, l, n, rounds))
+        }
+        _ => bail!("usage: weights FILE | velocity|step WEIGHTS CASE THREADS ROUNDS | tree …"),
+    }
+}
+
+fn pool(threads: usize) -> Result<rayon::ThreadPool> {
+    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?)
+}
+
+/// Runs a job `rounds` times after one to warm up; prints the least times and the peak of memory.
+fn timed(rounds: usize, mut job: impl FnMut() -> Result<()>) -> Result<()> {
+    job()?;
+    let (mut cpu, mut wall) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..rounds {
+        let (w, c) = (Instant::now(), ProcessTime::now());
+        job()?;
+        wall = wall.min(w.elapsed().as_secs_f64());
+        cpu = cpu.min(c.elapsed().as_secs_f64());
+    }
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or("0");
+    let peak: f64 = peak.trim().trim_end_matches(" kB").trim().parse()?;
+    println!("{}", json!({ "cpu_s": cpu, "wall_s": wall, "peak_mb": peak / 1e3 }));
+    Ok(())
+}
+
+fn read_weights(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    Ok(st::load(path, &Device::Cpu)?.into_iter().collect())
+}
+
+/// Inputs of one evaluation, as the reference takes them.
+struct Case {
+    weights: BTreeMap<String, Tensor>,
+    config: NetworkConfig,
+    condition: Condition,
+    frames: usize,
+    x: Tensor,
+    t: Vec<f64>,
+}
+
+impl Case {
+    fn load(weights: &Path, case: &Path) -> Result<Self> {
+        let tensors = st::load(case, &Device::Cpu)?;
+        let get = |name: &str| tensors.get(name).with_context(|| format!("{name} in the case"));
+        let floats = |name: &str| -> Result<Vec<f64>> {
+            Ok(get(name)?.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+        };
+        let (b, t, l, _) = get("x")?.dims4()?;
+        let (rotations, translations) = (floats("rots")?, floats("trans")?);
+        let frame = |i: usize| {
+            (
+                std::array::from_fn(|k| rotations[9 * i + k]),
+                std::array::from_fn(|k| translations[3 * i + k]),
+            )
+        };
+        let condition = Condition {
+            residues: l,
+            frames: Arc::new((0..b * l).map(frame).collect()),
+            residue_types: floats("aatype")?.into_iter().map(|v| v as u32).collect(),
+            x_cond: floats("x_cond")?,
+            x_cond_mask: floats("x_cond_mask")?.into_iter().map(|v| v > 0.5).collect(),
+            mask: None,
+        };
+        let layout = if t == 1 { Layout::T1 } else { Layout::T2 };
+        Ok(Self {
+            weights: read_weights(weights)?,
+            config: NetworkConfig { layout, frames: t, ..NetworkConfig::full() },
+            condition,
+            frames: t,
+            x: get("x")?.reshape((b * t * l, LATENT))?,
+            t: floats("t")?,
+        })
+    }
+
+    fn run(&self, train: bool, rounds: usize, case: &str) -> Result<()> {
+        let evaluate = |weights: &BTreeMap<String, Tensor>| -> Result<Tensor> {
+            let network = Network::new(&self.config, weights)?;
+            let tap = &mut Tap::default();
+            let prepared = network.prepare(self.condition.clone(), self.frames, tap)?;
+            Ok(network.velocity(&self.x, &self.t, &prepared, tap)?)
+        };
+        st::save(&Tensors::from([("v".into(), evaluate(&self.weights)?)]), format!("{case}.out"))?;
+        if train {
+            let ones = vec![1.0f32; self.x.elem_count()];
+            return timed(rounds, || {
+                let mut vars = Vec::new();
+                let mut tensors = BTreeMap::new();
+                for (name, value) in &self.weights {
+                    let var = Var::from_tensor(value)?;
+                    tensors.insert(name.clone(), var.as_tensor().clone());
+                    vars.push(var);
+                }
+                let v = evaluate(&tensors)?;
+                let weights: Vec<f64> = ones.iter().map(|v| f64::from(*v)).collect();
+                let loss = flow_loss(&v, &self.x, &weights, self.t.len())?.mean_all()?;
+                let gradients = loss.backward()?;
+                std::hint::black_box(
+                    vars.iter().filter_map(|v| gradients.get(v.as_tensor())).count(),
+                );
+                Ok(())
+            });
+        }
+        // The network is assembled once, as a sampler does; what depends on the time is not kept,
+        // because every sample has a time of its own.
+        let network = Network::new(&self.config, &self.weights)?;
+        let prepared = network.prepare(self.condition.clone(), self.frames, &mut Tap::default())?;
+        timed(rounds, || {
+            let v = network.velocity(&self.x, &self.t, &prepared, &mut Tap::default())?;
+            std::hint::black_box(v);
+            Ok(())
+        })
+    }
+}
+
+fn surrogate(weights: &Path) -> Result<Surrogate> {
+    let mut values = params::Values::new();
+    for (name, tensor) in read_weights(weights)? {
+        values.insert(name, (tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?));
+    }
+    let domain = Domain {
+        lag_ps: 1.0,
+        temperature_kelvin: 300.0,
+        force_field: "none".into(),
+        solvent: "none".into(),
+        termini: "charged".into(),
+        residues: (1, 1000),
+        residue_counts: BTreeMap::new(),
+    };
+    let card = ModelCard {
+        format: FORMAT,
+        residue_table: RESIDUE_TABLE.into(),
+        network: NetworkConfig::full(),
+        domain,
+        training: None,
+        notes: vec![],
+    };
+    Ok(Surrogate::from_checkpoint(Checkpoint { card, values, sha256: String::new() })?)
+}
+
+/// A parent and its children: what a tree is made of.
+fn tree(surrogate: &Surrogate, residues: usize, children: usize, rounds: usize) -> Result<()> {
+    let sequence: String = "AQLWGKDSTV".chars().cycle().take(residues).collect();
+    let angle = |i: usize| [-60.0 - 20.0 * (i % 3) as f64, -45.0 + 90.0 * (i % 5) as f64];
+    let angles: Vec<[f64; 2]> = (0..residues).map(angle).collect();
+    let start = build::chain(&sequence, &angles)?.conformation;
+    let types: Vec<ResidueType> = sequence.chars().filter_map(ResidueType::from_letter).collect();
+    let mut first_id = 0;
+    timed(rounds, || {
+        let request = JumpRequest {
+            types: &types,
+            starts: std::slice::from_ref(&start),
+            children,
+            rng_seed: 1,
+            first_id,
+            solver: Solver::Midpoint { steps: 10 },
+        };
+        first_id += children as u64;
+        std::hint::black_box(surrogate.jump(&request)?);
+        Ok(())
+    })
+}
