@@ -125,6 +125,8 @@ struct Record<'a> {
     model_sha256: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     mdgen_sha256: Option<&'a str>,
+    /// Time of one jump, or between two frames of a window.
+    lag_ps: f64,
     rng_seed: u64,
     tally: Tally,
     seeds: &'a [usize],
@@ -234,6 +236,7 @@ fn write_ensemble(
     let record = Record {
         model_sha256: origin.surrogate.sha256(),
         mdgen_sha256: origin.mdgen.map(Surrogate::sha256),
+        lag_ps: origin.mdgen.unwrap_or(origin.surrogate).card().domain.lag_ps,
         rng_seed,
         tally: Tally::of(nodes),
         seeds,

@@ -27,25 +27,71 @@ pub fn autocovariance(series: &[&[f64]], max_lag: usize) -> Result<Vec<f64>, Met
     Ok(sums.iter().zip(numbers).map(|(s, n)| s / n).collect())
 }
 
+/// What the decorrelation of a torsion needs of some series, so that it can be had again for any
+/// choice of replicas: sums of lagged products and their numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TorsionSums {
+    products: Vec<f64>,
+    numbers: Vec<f64>,
+    sin: f64,
+    cos: f64,
+    n: f64,
+}
+
+impl TorsionSums {
+    /// Of the series (radians) of one replica, for lags 0 … max_lag.
+    pub fn of(angles: &[&[f64]], max_lag: usize) -> Result<Self, MetricError> {
+        let longest = angles.iter().map(|s| s.len()).max().unwrap_or(0);
+        let lags = max_lag.min(longest.saturating_sub(1)) + 1;
+        let mut out =
+            Self { products: vec![0.0; lags], numbers: vec![0.0; lags], ..Self::default() };
+        for series in angles {
+            check_finite("series", series)?;
+            for f in [f64::sin, f64::cos] {
+                let values: Vec<f64> = series.iter().map(|&x| f(x)).collect();
+                for (sum, p) in out.products.iter_mut().zip(lagged_products(&values, lags)) {
+                    *sum += p;
+                }
+            }
+            for (k, number) in out.numbers.iter_mut().enumerate() {
+                *number += series.len().saturating_sub(k) as f64;
+            }
+            out.sin += series.iter().map(|x| x.sin()).sum::<f64>();
+            out.cos += series.iter().map(|x| x.cos()).sum::<f64>();
+            out.n += series.len() as f64;
+        }
+        Ok(out)
+    }
+
+    /// The curve of some replicas together; `None` if the angle never moves.
+    pub fn curve(replicas: &[&Self]) -> Option<Vec<f64>> {
+        let total = |f: fn(&Self) -> f64| replicas.iter().map(|r| f(r)).sum::<f64>();
+        let n = total(|r| r.n);
+        let baseline = (total(|r| r.sin) / n).powi(2) + (total(|r| r.cos) / n).powi(2);
+        if n.is_nan() || 1.0 - baseline < 1e-12 {
+            return None;
+        }
+        let lags = replicas.iter().map(|r| r.products.len()).max()?;
+        let at = |list: fn(&Self) -> &Vec<f64>, k: usize| -> f64 {
+            replicas.iter().filter_map(|r| list(r).get(k)).sum()
+        };
+        let normalised = |k: usize| {
+            (at(|r| &r.products, k) / at(|r| &r.numbers, k) - baseline) / (1.0 - baseline)
+        };
+        Some((0..lags).map(normalised).collect())
+    }
+}
+
 /// Decorrelation of a torsion (radians) at lags 0 … max_lag; 1 at lag 0, 0 when forgotten.
 /// `None` if the angle never moves.
 pub fn torsion_decorrelation(
     angles: &[&[f64]],
     max_lag: usize,
 ) -> Result<Option<Vec<f64>>, MetricError> {
-    let part = |f: fn(f64) -> f64| -> Result<(Vec<f64>, f64), MetricError> {
-        let values: Vec<Vec<f64>> =
-            angles.iter().map(|a| a.iter().map(|&x| f(x)).collect()).collect();
-        let slices: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
-        Ok((autocovariance(&slices, max_lag)?, mean(&values.concat())))
-    };
-    let ((sin, mean_sin), (cos, mean_cos)) = (part(f64::sin)?, part(f64::cos)?);
-    let baseline = mean_sin * mean_sin + mean_cos * mean_cos;
-    if 1.0 - baseline < 1e-12 {
-        return Ok(None);
+    if angles.is_empty() {
+        return Err(MetricError::Empty { what: "list of series" });
     }
-    let normalised = |(s, c): (&f64, &f64)| (s + c - baseline) / (1.0 - baseline);
-    Ok(Some(sin.iter().zip(&cos).map(normalised).collect()))
+    Ok(TorsionSums::curve(&[&TorsionSums::of(angles, max_lag)?]))
 }
 
 /// The lag, in frames, where a curve that starts at 1 first falls below 1/e, interpolated;
@@ -177,6 +223,12 @@ mod tests {
             assert!((d[k] - value).abs() < 1e-12, "lag {k}: {}", d[k]);
         }
         assert_eq!(torsion_decorrelation(&[&[0.3; 50]], 5).unwrap(), None);
+        // Replica by replica, and then together, it is the same.
+        let (a, b) = angle.split_at(200);
+        let one = torsion_decorrelation(&[a, b], 20).unwrap().unwrap();
+        let sums = [a, b].map(|s| TorsionSums::of(&[s], 20).unwrap());
+        let both = TorsionSums::curve(&[&sums[0], &sums[1]]).unwrap();
+        assert!(one.iter().zip(&both).all(|(x, y)| (x - y).abs() < 1e-12));
     }
 
     #[test]

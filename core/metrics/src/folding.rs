@@ -103,22 +103,29 @@ pub struct FoldingFreeEnergy {
     pub delta_g_jeffreys_kcal_mol: f64,
 }
 
+impl FoldingFreeEnergy {
+    /// ΔG from the mean foldedness of `n` frames at `kelvin`.
+    pub fn of(p: f64, n: usize, kelvin: f64) -> Self {
+        let kt = K_KCAL_PER_MOL_KELVIN * kelvin;
+        let delta_g = |least: f64| {
+            let p = p.clamp(least, 1.0 - least);
+            -kt * (p / (1.0 - p)).ln()
+        };
+        Self {
+            p_folded: p,
+            delta_g_kcal_mol: delta_g(1e-10),
+            delta_g_jeffreys_kcal_mol: delta_g(0.5 / n.max(1) as f64),
+        }
+    }
+}
+
 /// ΔG from the foldedness of every frame at `kelvin`.
 pub fn folding_free_energy(
     foldedness: &[f64],
     kelvin: f64,
 ) -> Result<FoldingFreeEnergy, MetricError> {
     crate::error::check_finite("foldedness", foldedness)?;
-    let (p, kt) = (mean(foldedness), K_KCAL_PER_MOL_KELVIN * kelvin);
-    let delta_g = |least: f64| {
-        let p = p.clamp(least, 1.0 - least);
-        -kt * (p / (1.0 - p)).ln()
-    };
-    Ok(FoldingFreeEnergy {
-        p_folded: p,
-        delta_g_kcal_mol: delta_g(1e-10),
-        delta_g_jeffreys_kcal_mol: delta_g(0.5 / foldedness.len() as f64),
-    })
+    Ok(FoldingFreeEnergy::of(mean(foldedness), foldedness.len(), kelvin))
 }
 
 fn distance_angstrom(a: [f32; 3], b: [f32; 3]) -> f64 {

@@ -12,7 +12,8 @@
 //! * [`surface`]: free energies over one or two coordinates, for pictures.
 //! * [`kinetics`]: timescales, passage times and transition matrices side by side.
 //! * [`decorrelation`]: autocovariances, decorrelation, effective sample size.
-//! * [`protein`], [`folding`]: RMSF, pairwise RMSD, Rg, secondary structure, ΔG of folding.
+//! * [`protein`], [`folding`]: RMSF, pairwise RMSD, Rg, secondary structure, ΔG of folding;
+//!   [`fluctuations`]: the same for resamples.
 //! * [`bootstrap`], [`floor`]: intervals, and what finite sampling alone would give.
 //! * [`validity`]: how many samples were accepted, and why the others were not.
 
@@ -20,6 +21,7 @@ pub mod bootstrap;
 pub mod decorrelation;
 mod error;
 pub mod floor;
+pub mod fluctuations;
 pub mod folding;
 pub mod histogram;
 pub mod jsd;

@@ -225,12 +225,14 @@ impl MarginalScores {
         bootstrap: &Bootstrap,
     ) -> Result<Vec<Interval>, MetricError> {
         self.check(reference, sample)?;
-        bootstrap.many(reference.len(), sample.len(), |a, b| {
+        let all = bootstrap.many(reference.len(), sample.len(), |a, b| {
             let r = |m: &Marginal| Marginal::count(&m.reference, m.n_bins, reference, a);
             let s = |m: &Marginal| Marginal::count(&m.sample, m.n_bins, sample, b);
             let (r, s): (Vec<_>, Vec<_>) = self.marginals.iter().map(|m| (r(m), s(m))).unzip();
             Ok(self.all(&r, &s))
-        })
+        })?;
+        // Every statistic here is a distance.
+        Ok(all.into_iter().map(|i| i.within(0.0, f64::INFINITY)).collect())
     }
 
     /// What two perfect samples of the reference's own histograms would score with so many

@@ -163,8 +163,7 @@ impl PeptideScores {
     }
 
     /// Bootstrap intervals of the headline numbers; both ensembles are resampled by the blocks
-    /// given (see [`crate::bootstrap::block_ranges`]). Resampling adds noise of its own, so an
-    /// interval may lie above the value: distances of small samples are biased upwards.
+    /// given (see [`crate::bootstrap::block_ranges`]).
     pub fn intervals(
         reference: (&Ensemble, &[Range<usize>]),
         sample: (&Ensemble, &[Range<usize>]),
@@ -189,7 +188,7 @@ impl PeptideScores {
         })?;
         let mut out = [None; 7];
         for (place, interval) in out.iter_mut().zip(many) {
-            *place = Some(interval).filter(|i| i.value.is_finite());
+            *place = Some(interval.within(0.0, f64::INFINITY)).filter(|i| i.value.is_finite());
         }
         Ok(out)
     }
