@@ -96,6 +96,11 @@ const ROOMS: &[Room] = &[
     room("marsfm-cli", &["marsfm"], &["clap", "indicatif"]),
     strict("xtask", &[], &["anyhow", "serde_json"]),
     strict("marsfm-plugin-xtc", &["marsfm-plugin-api"], &["abi_stable", "molly"]),
+    strict(
+        "marsfm-plugin-hdf5",
+        &["marsfm-plugin-api"],
+        &["abi_stable", "hdf5-reader", "serde", "serde_json"],
+    ),
     strict("marsfm-plugin-chemfiles", &["marsfm-plugin-api"], &["abi_stable", "chemfiles"]),
     strict("marsfm-plugin-openmm", &["marsfm-plugin-api"], &["abi_stable", "molly", "serde_json"]),
     strict(
@@ -124,6 +129,7 @@ const GUARDED: &[&str] = &[
     "clap",
     "faer",
     "gemm",
+    "hdf5-reader",
     "indicatif",
     "libloading",
     "libm",

@@ -13,6 +13,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "core/surrogate/src/kernels/",
     "core/msm/src/kernels/",
     "plugins/xtc/src/",
+    "plugins/hdf5/src/lib.rs",
     "plugins/chemfiles/src/",
     "plugins/openmm/src/",
     "plugins/gromacs/src/lib.rs",

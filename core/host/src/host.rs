@@ -257,8 +257,10 @@ impl Host {
         action: &'static str,
         can: impl Fn(&FormatInfo) -> bool,
     ) -> Result<Arc<Plugin>, HostError> {
-        let extension =
-            path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let extension = on_disk(path)
+            .extension()
+            .map(|e| e.to_string_lossy().to_lowercase())
+            .unwrap_or_default();
         let mut best: Option<(i32, &Arc<Plugin>)> = None;
         let mut known = BTreeSet::new();
         for plugin in &self.plugins {
@@ -290,9 +292,19 @@ impl Host {
     }
 }
 
+/// The file of a path. `domain.h5#450/2` is a part of `domain.h5` where no file has that name: the
+/// plugin gets the whole path and finds the part.
+fn on_disk(path: &Path) -> &Path {
+    let part = path.to_str().and_then(|text| text.rsplit_once('#'));
+    match part {
+        Some((file, _)) if !path.exists() => Path::new(file),
+        _ => path,
+    }
+}
+
 fn exists(path: &Path) -> Result<(), HostError> {
     let error = |message: String| HostError::File { file: path.display().to_string(), message };
-    match path.metadata() {
+    match on_disk(path).metadata() {
         Err(e) => Err(error(format!("cannot be opened: {e}"))),
         Ok(meta) if meta.is_dir() => Err(error("this is a folder, a file is needed".into())),
         Ok(_) => Ok(()),

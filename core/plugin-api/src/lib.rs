@@ -11,6 +11,7 @@
 //! links it shows its two doors and nothing else.
 
 pub mod abi;
+mod cell;
 mod door;
 mod element;
 pub mod engine;
@@ -25,6 +26,7 @@ mod trajectory;
 
 #[doc(hidden)]
 pub use abi_stable;
+pub use cell::cell_vectors_nm;
 pub use door::{RustDoor, RustDoorRef};
 #[doc(hidden)]
 pub use door::{accepts, entry, find_service, rust_door};

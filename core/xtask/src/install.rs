@@ -21,8 +21,9 @@ use crate::stage;
 use crate::workspace::Workspace;
 
 /// The plugins that are installed: name of the built library and of the installed one.
-const PLUGINS: [&str; 4] = [
+const PLUGINS: [&str; 5] = [
     "libmarsfm_plugin_xtc.so",
+    "libmarsfm_plugin_hdf5.so",
     "libmarsfm_plugin_chemfiles.so",
     "libmarsfm_plugin_openmm.so",
     "libmarsfm_plugin_gromacs.so",

@@ -11,8 +11,8 @@ use crate::workspace::Workspace;
 
 /// What pip is asked for. The OpenMM plugin serves every 8.x from 8.1 on.
 const OPENMM: [&str; 2] = ["openmm>=8.1,<9", "numpy"];
-/// What scores are compared with.
-const PEERS: [&str; 2] = ["mdtraj", "scipy"];
+/// What scores are compared with, and what writes the files that readers are tested on.
+const PEERS: [&str; 5] = ["mdtraj", "scipy", "deeptime", "h5py", "tables"];
 
 /// The folder with `python3` of an environment that can import OpenMM; made if it is not there.
 pub fn with_openmm(workspace: &Workspace) -> Result<PathBuf> {
@@ -22,7 +22,7 @@ pub fn with_openmm(workspace: &Workspace) -> Result<PathBuf> {
 /// The same environment with the peers of the tests in it, too.
 pub fn for_tests(workspace: &Workspace) -> Result<PathBuf> {
     with_openmm(workspace)?;
-    with(workspace, "import mdtraj, scipy", &PEERS)
+    with(workspace, "import mdtraj, scipy, deeptime, h5py, tables", &PEERS)
 }
 
 /// The environment, with these packages in it if `import` does not work.

@@ -4,20 +4,10 @@
 /// Vectors a, b, c in nm from lengths (Å) and angles (degrees: b^c, a^c, a^b). `None` for the
 /// 1 × 1 × 1 dummy of files without a cell and for impossible cells.
 pub fn vectors_nm(lengths: [f64; 3], angles: [f64; 3]) -> Option<[[f32; 3]; 3]> {
-    let [a, b, c] = lengths.map(|l| l / 10.0);
-    if lengths.iter().all(|l| (l - 1.0).abs() < 1e-6) || !lengths.iter().all(|&l| l > 0.0) {
+    if lengths.iter().all(|l| (l - 1.0).abs() < 1e-6) {
         return None;
     }
-    let cos = angles.map(|d| if d == 90.0 { 0.0 } else { d.to_radians().cos() });
-    let sin_g = if angles[2] == 90.0 { 1.0 } else { angles[2].to_radians().sin() };
-    let cx = c * cos[1];
-    let cy = c * (cos[0] - cos[1] * cos[2]) / sin_g;
-    let cz2 = c * c - cx * cx - cy * cy;
-    if sin_g.abs() < 1e-6 || cz2.is_nan() || cz2 <= 0.0 {
-        return None;
-    }
-    let rows = [[a, 0.0, 0.0], [b * cos[2], b * sin_g, 0.0], [cx, cy, cz2.sqrt()]];
-    Some(rows.map(|r| r.map(|x| x as f32)))
+    marsfm_plugin_api::cell_vectors_nm(lengths.map(|l| l / 10.0), angles)
 }
 
 /// Lengths (Å) and angles (degrees) of row vectors in nm.

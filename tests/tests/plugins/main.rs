@@ -2,6 +2,7 @@
 
 mod c_door;
 mod chemfiles;
+mod hdf5;
 mod refusals;
 mod support;
 mod xtc;

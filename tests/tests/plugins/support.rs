@@ -2,9 +2,10 @@
 
 use marsfm_host::Host;
 use marsfm_trajectory::{Frame, FrameSource};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 /// The folder of built libraries: cargo's release folder, above that of this test program.
 pub fn release() -> PathBuf {
@@ -12,31 +13,38 @@ pub fn release() -> PathBuf {
     exe.parent().and_then(Path::parent).expect("target/release/deps").to_owned()
 }
 
-/// The built xtc plugin; built here if it is missing or older than its sources (`./x test` has
-/// built it already).
-pub fn xtc_library() -> PathBuf {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    let library = release().join("libmarsfm_plugin_xtc.so");
-    BUILT.get_or_init(|| {
+/// A built plugin; built here if it is missing or older than its sources (`./x test` has built it
+/// already).
+pub fn library(name: &'static str) -> PathBuf {
+    static BUILT: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    let library = release().join(format!("libmarsfm_plugin_{name}.so"));
+    let mut built = BUILT.lock().expect("no build panicked");
+    if built.insert(name) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let time = |p: &Path| p.metadata().and_then(|m| m.modified()).ok();
-        let built = time(&library);
-        let stale = ["plugins/xtc/src", "core/plugin-api/src"]
+        let made = time(&library);
+        let stale = [format!("plugins/{name}/src"), "core/plugin-api/src".into()]
             .iter()
             .flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("sources"))
-            .any(|file| time(&file.expect("a readable entry").path()) > built);
+            .any(|file| time(&file.expect("a readable entry").path()) > made);
         if stale {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let status = Command::new(cargo)
-                .args(["build", "--release", "--quiet", "-p", "marsfm-plugin-xtc"])
+                .args(["build", "--release", "--quiet", "-p"])
+                .arg(format!("marsfm-plugin-{name}"))
                 .current_dir(root)
                 .status()
                 .expect("cargo runs");
-            assert!(status.success(), "the xtc plugin does not build");
+            assert!(status.success(), "the {name} plugin does not build");
         }
-    });
+    }
     assert!(library.is_file(), "{} is missing", library.display());
     library
+}
+
+/// The built xtc plugin.
+pub fn xtc_library() -> PathBuf {
+    library("xtc")
 }
 
 /// A host with the xtc plugin alone.
