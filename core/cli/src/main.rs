@@ -39,8 +39,10 @@ enum Command {
     Check(commands::check::Arguments),
     /// Score any ensemble against reference MD.
     Evaluate(commands::evaluate::Arguments),
-    /// Compare surrogates with the null proposer on peptides they never saw.
+    /// Compare surrogates with MD and null proposers on systems they never saw.
     Benchmark(commands::benchmark::Arguments),
+    /// Split sequences into sets that are not alike, with MMseqs2, and prove it.
+    Split(commands::split::Arguments),
     /// Show a surrogate's model card.
     Model(commands::model::Arguments),
     /// Check this machine's numbers against stored reference numbers.
@@ -88,6 +90,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Check(a) => commands::check::run(&host()?, &a),
         Command::Benchmark(a) => commands::benchmark::run(&host()?, &a),
         Command::Evaluate(a) => commands::evaluate::run(&host()?, &a),
+        Command::Split(a) => commands::split::run(&a),
         Command::Model(a) => commands::model::run(&a),
         Command::Verify(c) => commands::verify::run(&c),
         Command::Engine(c) => commands::engine::run(&host()?, &c),

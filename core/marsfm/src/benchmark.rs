@@ -5,7 +5,7 @@
 //! and what MD itself scores: each replica against the others, mean. Rejected draws count in the
 //! budget; the accepted ones are scored, with the acceptance rate beside every number.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use marsfm_geometry::Conformation;
@@ -23,8 +23,8 @@ use crate::systems::{System, SystemFiles};
 
 /// What to compare.
 pub struct BenchmarkRequest<'a> {
-    /// Folder with one folder per system.
-    pub data: &'a Path,
+    /// Folders with one folder per system.
+    pub data: &'a [PathBuf],
     /// Systems to score on; none may be one the surrogate was trained on.
     pub systems: &'a [String],
     /// Rows that are surrogates: (name, model).
@@ -75,10 +75,10 @@ pub fn randomised(surrogate: &Surrogate, rng_seed: u64) -> Result<Surrogate> {
 }
 
 /// Builds the null proposer from MD of the systems named.
-pub fn library(host: &Host, data: &Path, names: &[String]) -> Result<ResidueLibrary> {
+pub fn library(host: &Host, data: &[PathBuf], names: &[String]) -> Result<ResidueLibrary> {
     let mut library = ResidueLibrary::new();
     for name in names {
-        let system = System::load(host, &SystemFiles::in_folder(data, name)?)?;
+        let system = System::load(host, &SystemFiles::in_folders(data, name)?)?;
         for frame in system.encoded()?.iter().flatten() {
             library.add(system.peptide.types(), frame);
         }
@@ -103,7 +103,7 @@ pub fn run(
         }
     }
     for name in request.systems {
-        let system = System::load(host, &SystemFiles::in_folder(request.data, name)?)?;
+        let system = System::load(host, &SystemFiles::in_folders(request.data, name)?)?;
         let model = markov::build(&system, &MsmSettings::default())?;
         let kelvin =
             request.surrogates.first().map_or(350.0, |s| s.1.card().domain.temperature_kelvin);

@@ -2,19 +2,12 @@
 
 use anyhow::Result;
 use marsfm_metrics::Ensemble;
-use marsfm_metrics::histogram::Bins;
-use marsfm_metrics::surface::free_energy_2d;
-use marsfm_report::{
-    Column, FreeEnergyPanel, FreeEnergySurfaces, KeyFigure, LinePlot, MarginalCurve, MarginalPanel,
-    Marginals, MatrixHeatMap, Report, Series, Table,
-};
+use marsfm_report::{Column, KeyFigure, LinePlot, MatrixHeatMap, Report, Series, Table};
 use marsfm_surrogate::Surrogate;
 
 use crate::demo::DemoOutcome;
+use crate::pictures;
 use crate::score::Reference;
-
-const SURFACE_BINS: usize = 40;
-const TORSION_BINS: usize = 60;
 
 /// Writes the page.
 pub fn write(
@@ -36,7 +29,11 @@ pub fn write(
     page.key_figures(&key_figures(outcome));
     page.list(&outcome.in_words());
     page.heading("Free energy");
-    match surfaces(reference, md, samples)? {
+    let titled = [
+        (format!("MD, {} frames", md.n_frames()), md),
+        (format!("Surrogate, {} samples", samples.n_frames()), samples),
+    ];
+    match pictures::surfaces(&titled, reference.kelvin)? {
         Some(svg) => {
             page.figure(&svg, "Free energy over the first two TICA coordinates of the MD, on one colour scale. Places never visited are empty.");
         }
@@ -45,7 +42,14 @@ pub fn write(
         }
     }
     page.heading("Torsions");
-    page.figure(&torsions(outcome, reference, md, samples)?, "Densities of the torsions. JSD is the Jensen–Shannon distance (natural logarithm, at most 0.83).");
+    let features = &reference.model.features;
+    let both = [("MD", md), ("surrogate", samples)];
+    let note = |i: usize| {
+        let of = outcome.scores.as_ref().and_then(|s| s.torsions.per_torsion.get(i));
+        of.map_or(String::new(), |v| format!("JSD {v:.2}"))
+    };
+    let svg = pictures::torsions(features.torsion_names(), &features.is_backbone(), &both, note)?;
+    page.figure(&svg, "Densities of the torsions. JSD is the Jensen–Shannon distance (natural logarithm, at most 0.83).");
     page.heading("Kinetics of the MD");
     page.figure_row(&[
         (matrix(reference), "Row-normalised counts between macrostates; rows sum to one.".into()),
@@ -117,78 +121,6 @@ fn key_figures(o: &DemoOutcome) -> Vec<KeyFigure> {
         ));
     }
     keys
-}
-
-fn surfaces(reference: &Reference, md: &Ensemble, samples: &Ensemble) -> Result<Option<String>> {
-    if md.tica.len() < 2 {
-        return Ok(None);
-    }
-    let bins = |k: usize| -> Result<Bins> {
-        // Without accepted samples the MD alone decides the range.
-        let other = samples.tica.get(k).unwrap_or(&md.tica[k]);
-        Ok(Bins::joint(&md.tica[k], other, SURFACE_BINS)?)
-    };
-    let (x, y) = (bins(0)?, bins(1)?);
-    let panel = |title: String, e: &Ensemble| -> Result<FreeEnergyPanel> {
-        let values = free_energy_2d(&e.tica[0], &e.tica[1], x, y, reference.kelvin)?;
-        Ok(FreeEnergyPanel { title, values: values.kj_mol, markers: vec![] })
-    };
-    let mut panels = vec![panel(format!("MD, {} frames", md.n_frames()), md)?];
-    if samples.n_frames() > 0 {
-        panels.push(panel(format!("Surrogate, {} samples", samples.n_frames()), samples)?);
-    }
-    let range = |b: &Bins| (b.edge(0), b.edge(b.len()));
-    let figure = FreeEnergySurfaces {
-        x_label: "TICA 1".into(),
-        y_label: "TICA 2".into(),
-        value_label: "free energy (kJ/mol)".into(),
-        x_range: range(&x),
-        y_range: range(&y),
-        x_bins: x.len(),
-        y_bins: y.len(),
-        max: None,
-        panels,
-    };
-    Ok(Some(figure.svg()))
-}
-
-/// Longest list of torsion panels worth a page; a longer chain shows its backbone only.
-const MOST_PANELS: usize = 24;
-
-fn torsions(
-    o: &DemoOutcome,
-    reference: &Reference,
-    md: &Ensemble,
-    samples: &Ensemble,
-) -> Result<String> {
-    let names = reference.model.features.torsion_names();
-    let backbone = reference.model.features.is_backbone();
-    let all: Vec<usize> =
-        (0..names.len()).filter(|i| names.len() <= MOST_PANELS || backbone[*i]).collect();
-    let degrees = |angles: Option<&Vec<f64>>| -> Result<Vec<f64>> {
-        let bins = Bins::new(-180.0, 180.0, TORSION_BINS)?;
-        let angles: Vec<f64> = angles.into_iter().flatten().map(|a| a.to_degrees()).collect();
-        Ok(bins.count(&angles))
-    };
-    let panel = |i: usize| -> Result<MarginalPanel> {
-        let mut curves =
-            vec![MarginalCurve { name: "MD".into(), bins: degrees(md.torsions.get(i))? }];
-        if samples.n_frames() > 0 {
-            curves.push(MarginalCurve {
-                name: "surrogate".into(),
-                bins: degrees(samples.torsions.get(i))?,
-            });
-        }
-        let note = o.scores.as_ref().and_then(|s| s.torsions.per_torsion.get(i));
-        Ok(MarginalPanel {
-            title: names[i].clone(),
-            note: note.map_or(String::new(), |v| format!("JSD {v:.2}")),
-            range: (-180.0, 180.0),
-            curves,
-        })
-    };
-    let panels = all.into_iter().take(MOST_PANELS).map(panel).collect::<Result<_>>()?;
-    Ok(Marginals { x_label: "angle (degrees)".into(), columns: 3, panels }.svg())
 }
 
 fn matrix(reference: &Reference) -> String {

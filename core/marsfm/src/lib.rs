@@ -1,10 +1,10 @@
 //! State-to-state jumps for molecular dynamics: the use-cases, each once.
 //!
 //! Data flows one way: [`systems`] (trajectories in memory) → [`markov`] (features, Markov model) →
-//! [`train`] (pairs, surrogate) → [`sample`] (jumps, seeds) → [`score`] and [`benchmark`] (against
-//! MD). [`engines`] prepares seeds and runs them, [`import`] makes seeds of other ensembles;
-//! [`adaptive`] alternates MD and seeds. [`session`] serves programs that bring their own
-//! atoms; [`demo`] runs everything once.
+//! [`train`] (pairs, surrogate) → [`sample`] (jumps, seeds) → [`evaluate`], [`benchmark`] and
+//! [`suite`] (against MD). [`engines`] prepares seeds and runs them, [`import`] makes seeds of other
+//! ensembles; [`adaptive`] alternates MD and seeds. [`session`] serves programs that bring their own
+//! atoms; [`split`] parts sequences; [`demo`] runs everything once.
 
 use std::path::Path;
 
@@ -18,9 +18,12 @@ pub mod evaluate;
 pub mod import;
 pub mod markov;
 mod pairs;
+mod pictures;
 pub mod sample;
 pub mod score;
 pub mod session;
+pub mod split;
+pub mod suite;
 pub mod systems;
 pub mod train;
 pub mod verify;

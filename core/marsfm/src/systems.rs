@@ -44,6 +44,20 @@ impl SystemFiles {
     }
 }
 
+impl SystemFiles {
+    /// The same in the first of some folders that has the system.
+    pub fn in_folders(roots: &[PathBuf], name: &str) -> Result<Self> {
+        match roots.iter().find(|root| root.join(name).is_dir()) {
+            Some(root) => Self::in_folder(root, name),
+            None => {
+                let tried: Vec<String> =
+                    roots.iter().map(|r| r.join(name).display().to_string()).collect();
+                bail!("there is no system {name}; tried {}", tried.join(", "))
+            }
+        }
+    }
+}
+
 /// A system in memory.
 pub struct System {
     /// Name.

@@ -172,7 +172,7 @@ mod tests {
                 which.iter().flat_map(|b| folded[blocks[*b].clone()].to_vec()).collect();
             assert!((f.foldedness(&which).0 - mean(&folded)).abs() < 1e-12);
         }
-        assert!(Fluctuations::new(&frames, &origin, &folded, &[0..41], 10).is_err());
+        assert!(Fluctuations::new(&frames, &origin, &folded, &[0..40, 40..41], 10).is_err());
         assert!(Fluctuations::new(&frames, &origin, &folded[..3], &blocks, 10).is_err());
     }
 

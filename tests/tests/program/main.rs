@@ -8,6 +8,8 @@ mod loops;
 mod msm;
 mod resume;
 mod rollout;
+mod split;
 mod spread;
+mod suite;
 mod support;
 mod surrogate;

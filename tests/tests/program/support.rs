@@ -15,8 +15,10 @@ pub fn marsfm() -> Command {
         let exe = std::env::current_exe().expect("a test knows its program");
         let release = exe.parent().and_then(Path::parent).expect("target/release/deps").to_owned();
         let program = release.join("marsfm");
-        if !program.is_file() || !release.join("libmarsfm_plugin_xtc.so").is_file() {
+        let plugins = ["libmarsfm_plugin_xtc.so", "libmarsfm_plugin_hdf5.so"];
+        if !program.is_file() || plugins.iter().any(|p| !release.join(p).is_file()) {
             let build = ["build", "--release", "-p", "marsfm-cli", "-p", "marsfm-plugin-xtc"];
+            let build = [build.as_slice(), &["-p", "marsfm-plugin-hdf5"]].concat();
             let status = Command::new(env!("CARGO")).args(build).current_dir(root()).status();
             assert!(status.expect("cargo runs").success(), "the program does not build");
         }

@@ -1,5 +1,6 @@
 //! `marsfm benchmark`: surrogates against the residue library on peptides they never saw; exit
-//! code 1 if the first surrogate does not beat it in both distances.
+//! code 1 if the first surrogate does not beat it in both distances. With `--suite`, all rows of the
+//! paper's tables instead ([`super::suite`]).
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,31 +17,35 @@ use serde::Serialize;
 pub struct Arguments {
     /// Surrogate to judge, instead of the default one.
     #[arg(long)]
-    model: Option<PathBuf>,
-    /// Folder with one folder per peptide: those scored on and those the model was trained on.
+    pub model: Option<PathBuf>,
+    /// Folders with one folder per peptide: those scored on and those the model was trained on. Can
+    /// be repeated; the first that has a peptide is taken.
     #[arg(long)]
-    data: PathBuf,
-    /// Peptides to score on; none may be one the surrogate was trained on.
+    pub data: Vec<PathBuf>,
+    /// Peptides to score on (mdCATH files with --suite mdcath); none may be one the surrogate was
+    /// trained on.
     #[arg(required = true)]
-    systems: Vec<String>,
+    pub systems: Vec<String>,
+    #[command(flatten)]
+    pub suite: super::suite::SuiteArguments,
     /// Judge the same network with random weights instead: it must lose.
     #[arg(long)]
-    random_weights: bool,
+    pub random_weights: bool,
     /// Draws per peptide and proposer, rejected ones counted.
     #[arg(long, default_value_t = 10_000)]
-    budget: usize,
+    pub budget: usize,
     /// Jumps per chain.
     #[arg(long, default_value_t = 40)]
-    depth: usize,
+    pub depth: usize,
     /// Midpoint steps per draw (two network evaluations each), instead of the default solver.
     #[arg(long)]
-    steps: Option<usize>,
+    pub steps: Option<usize>,
     /// Random seed.
     #[arg(long, default_value_t = 1)]
-    rng_seed: u64,
+    pub rng_seed: u64,
     /// Print rows and summary as JSON.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 #[derive(Serialize)]
@@ -63,6 +68,10 @@ struct Line {
 
 /// Compares.
 pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(suite) = a.suite.suite {
+        return super::suite::run(host, suite, a);
+    }
+    ensure!(!a.data.is_empty(), "--data FOLDER is needed: where the peptides' MD is");
     let model = super::model(a.model.as_ref())?;
     let trained = Surrogate::load(&model)?;
     let training = trained.card().training.clone();

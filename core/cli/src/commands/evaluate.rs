@@ -22,6 +22,9 @@ pub struct Arguments {
     /// order, without hydrogens, or backbones alone (BioEmu's topology.pdb).
     #[arg(long, value_name = "FILE")]
     samples_topology: Option<PathBuf>,
+    /// Structure that native contacts and superposition refer to, instead of --topology's.
+    #[arg(long, value_name = "FILE")]
+    native: Option<PathBuf>,
     /// The samples are time series (MD), not independent draws.
     #[arg(long)]
     samples_are_trajectories: bool,
@@ -95,6 +98,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         reference: &a.reference,
         samples: &a.samples,
         sample_topology: a.samples_topology.as_deref(),
+        native: a.native.as_deref(),
         record: a.record.as_deref(),
     };
     let (reference, scored) = evaluate(host, &sources, &settings)?;

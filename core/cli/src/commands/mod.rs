@@ -11,6 +11,8 @@ pub mod msm;
 pub mod plugins;
 pub mod sample;
 pub mod seeds;
+pub mod split;
+pub mod suite;
 pub mod survey;
 pub mod train;
 pub mod verify;

@@ -158,7 +158,7 @@ fn chain(
         "library" => {
             let o: Residues = options(strategy)?;
             let names = if o.systems.is_empty() { folders(&o.data)? } else { o.systems };
-            let library = benchmark::library(host, &o.data, &names)?;
+            let library = benchmark::library(host, std::slice::from_ref(&o.data), &names)?;
             Box::new(Library { library, peptide })
         }
         other => bail!(

@@ -6,6 +6,8 @@
 //! The MD's own macrostate matrix beside its microstate model says what lumping alone costs (METHOD
 //! 7.1b): drawing frames anew inside a macrostate makes everything faster.
 
+use std::ops::Range;
+
 use anyhow::{Result, ensure};
 use marsfm_metrics::MetricError;
 use marsfm_metrics::bootstrap::{Bootstrap, Interval};
@@ -72,25 +74,23 @@ pub struct Kinetics {
 }
 
 impl Hops {
-    /// Transitions within segments: (state at t, state at t + lag), one list per block of segments.
-    pub fn of_series<'a>(
-        blocks: impl IntoIterator<Item = Vec<&'a [usize]>>,
+    /// Transitions within segments: (state at t, state at t + lag).
+    pub fn of_series(
+        micro: &[usize],
+        segments: &[Range<usize>],
         lag_frames: usize,
+        blocks: &[Range<usize>],
     ) -> Self {
-        let pairs = |segment: &'a [usize]| {
-            let later = segment.iter().skip(lag_frames);
-            segment.iter().zip(later).map(|(a, b)| (*a as u32, *b as u32))
+        let pairs = |s: &Range<usize>| {
+            let last = s.end.saturating_sub(lag_frames);
+            (s.start..last.max(s.start)).map(|t| (t, t + lag_frames))
         };
-        let block = |segments: Vec<&'a [usize]>| segments.into_iter().flat_map(pairs).collect();
-        Self { blocks: blocks.into_iter().map(block).collect() }
+        let hops: Vec<(usize, usize)> = segments.iter().flat_map(pairs).collect();
+        Self::of_pairs(micro, &hops, blocks)
     }
 
     /// Transitions named one by one, put into the block that their first frame is in.
-    pub fn of_pairs(
-        micro: &[usize],
-        hops: &[(usize, usize)],
-        blocks: &[std::ops::Range<usize>],
-    ) -> Self {
+    pub fn of_pairs(micro: &[usize], hops: &[(usize, usize)], blocks: &[Range<usize>]) -> Self {
         let mut out = Self { blocks: vec![Vec::new(); blocks.len()] };
         for &(a, b) in hops {
             let block = blocks.partition_point(|r| r.end <= a);
@@ -356,7 +356,9 @@ mod tests {
         let (_, scores) = states().compare(&a, &a, &p, 10.0, &boot).unwrap();
         assert_eq!(scores.len(), 4);
         for s in &scores {
-            assert_eq!((s.interval.value, s.md_noise.unwrap().mean), (0.0, 0.0), "{}", s.name);
+            assert_eq!(s.interval.value, 0.0, "{}", s.name);
+            // Twice the counts: the same model up to rounding.
+            assert!(s.md_noise.unwrap().mean < 1e-9, "{}", s.name);
         }
         let mut slow = T;
         (slow[1][1], slow[1][2], slow[2][1], slow[2][2]) = (0.80, 0.02, 0.02, 0.76);
@@ -368,11 +370,11 @@ mod tests {
 
     #[test]
     fn series_and_named_transitions_are_counted_in_their_blocks() {
-        let (a, b) = ([0, 1, 2, 3], [3, 3]);
-        let h = Hops::of_series([vec![&a[..2], &a[2..]], vec![&b[..]]], 1);
-        assert_eq!(h.blocks, [vec![(0, 1), (2, 3)], vec![(3, 3)]]);
+        // A block's end is no seam, a segment's is.
+        let h = Hops::of_series(&[0, 1, 2, 3, 3, 3], &[0..4, 4..6], 1, &[0..2, 2..6]);
+        assert_eq!(h.blocks, [vec![(0, 1), (1, 2)], vec![(2, 3), (3, 3)]]);
         let h = Hops::of_pairs(&[5, 6, 7, 8], &[(0, 1), (2, 3)], &[0..2, 2..4]);
         assert_eq!(h.blocks, [vec![(5, 6)], vec![(7, 8)]]);
-        assert_eq!(Hops::of_series([vec![&a[..]]], 9).total(), 0);
+        assert_eq!(Hops::of_series(&[0, 1, 2], &[0..2, 2..3], 9, &[0..2, 2..3]).total(), 0);
     }
 }

@@ -13,6 +13,7 @@ mod read;
 pub mod record;
 mod reference;
 pub mod report;
+mod sample;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +29,8 @@ use crate::markov::MsmSettings;
 
 pub use molecule::{Detail, Molecule};
 pub use read::Read;
-pub use reference::{Reference, Sample, Scored};
+pub use reference::{FrameStates, Reference, Scored};
+pub use sample::Sample;
 
 /// Constants; the defaults are the reference scripts' where those are known.
 #[derive(Clone, Debug, Serialize)]
@@ -186,6 +188,8 @@ pub struct Sources<'a> {
     pub samples: &'a [PathBuf],
     /// Atoms of the samples where they are others.
     pub sample_topology: Option<&'a Path>,
+    /// Structure that native contacts and superposition refer to, instead of `topology`'s.
+    pub native: Option<&'a Path>,
     /// The record of `marsfm sample` that goes with a single file of samples.
     pub record: Option<&'a Path>,
 }
@@ -203,7 +207,9 @@ pub fn evaluate(
         molecule::check_same(&molecule, own)?;
     }
     let name = sources.topology.display().to_string();
-    let reference = Reference::new(host, &name, molecule, sources.reference, settings)?;
+    let native = sources.native.map(|path| Molecule::read_own(host, path)).transpose()?;
+    let reference =
+        Reference::new(host, &name, molecule, native.as_ref(), sources.reference, settings)?;
     let mut notes = Vec::new();
     let sampled = own.as_ref().unwrap_or(&reference.molecule);
     let series = settings.samples_are_trajectories;

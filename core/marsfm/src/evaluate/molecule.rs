@@ -169,15 +169,20 @@ impl Molecule {
     }
 }
 
+/// An error unless both are of one sequence.
+pub fn check_same_chain(reference: &Molecule, other: &Molecule) -> Result<()> {
+    ensure!(
+        reference.sequence == other.sequence,
+        "the reference is of {}, the other topology of {}: they must be the same chain",
+        reference.sequence,
+        other.sequence
+    );
+    Ok(())
+}
+
 /// An error unless both sides are the same chain in the same detail.
 pub fn check_same(reference: &Molecule, sample: &Molecule) -> Result<()> {
-    ensure!(
-        reference.sequence == sample.sequence,
-        "the samples are of {}, the reference is of {}: give the samples' own topology, or the \
-         right files",
-        sample.sequence,
-        reference.sequence
-    );
+    check_same_chain(reference, sample)?;
     ensure!(
         reference.torsion_places() == sample.torsion_places(),
         "the two topologies of {} differ in their torsions: are both single unbroken chains?",

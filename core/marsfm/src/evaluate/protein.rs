@@ -1,8 +1,8 @@
 //! Protein numbers of two ensembles (METHOD section 8.2): fluctuations, spread, folding. Per target
 //! here; correlations over many targets are the benchmark's.
 //!
-//! Cα, superposed frame by frame on the topology file's own structure, which is also where native
-//! contacts come from. Å in the paper, nm here.
+//! Cα, superposed frame by frame on one structure (the topology file's own unless another is named),
+//! which is also where native contacts come from. Å in the paper, nm here.
 
 use std::ops::Range;
 
@@ -207,7 +207,7 @@ fn definitions(settings: &EvaluateSettings) -> [Definition; 4] {
     let folding = |clip: &str| {
         format!(
             "|ΔG(sample) - ΔG(MD)|, ΔG = -kT ln(p/(1-p)) at {} K, p = mean foldedness by BioEmu's \
-             definition (Cα contacts within {} Å in the topology file's structure), p clipped to \
+             definition (Cα contacts within {} Å in the native structure), p clipped to \
              {clip}; whether the paper uses these constants is not published",
             settings.kelvin, options.cutoff_angstrom
         )
@@ -217,7 +217,7 @@ fn definitions(settings: &EvaluateSettings) -> [Definition; 4] {
         (
             "RMSF r (Cα)",
             "Pearson's r over residues between the RMSF profiles, each about its ensemble's mean \
-             after superposition on the topology file's structure"
+             after superposition on the native structure"
                 .into(),
             Better::Higher,
             (-1.0, 1.0),
@@ -226,7 +226,7 @@ fn definitions(settings: &EvaluateSettings) -> [Definition; 4] {
             "pairwise RMSD difference (nm)",
             format!(
                 "|mean Cα RMSD over all pairs of frames, diagonal included, sample less MD|, after \
-                 superposition on the topology file's structure; at most {MOST_PAIR_FRAMES} frames \
+                 superposition on the native structure; at most {MOST_PAIR_FRAMES} frames \
                  per side"
             ),
             Better::Lower,

@@ -18,19 +18,16 @@ use marsfm_trajectory::lag_in_frames;
 use serde::Serialize;
 
 use super::kinetics::{Hops, Kinetics, States};
-use super::molecule::Molecule;
+use super::molecule::{Molecule, check_same_chain};
 use super::protein::{self, FEWEST_RESIDUES, ProteinNumbers, Spread};
 use super::read::Read;
-use super::record::Descent;
+use super::sample::{Kind, Sample, replica_blocks, segments_by};
 use super::table::{Columns, table};
 use super::{Better, Diversity, EvaluateSettings, Evaluation, Score, Side, memory};
 use crate::markov::SystemMsm;
 
 /// Rounds of the floor.
 const FLOOR_ROUNDS: usize = 40;
-/// Stretches into which draws without descent, and single replicas, are cut for resampling.
-const DRAW_BLOCKS: usize = 200;
-const REPLICA_BLOCKS: usize = 10;
 
 /// MD in numbers, with its model.
 pub struct Reference {
@@ -51,43 +48,10 @@ pub struct Reference {
     name: String,
     rule: OutsideRule,
     states: States,
+    /// Cα of the structure that frames are superposed on, nm.
+    structure: Vec<[f32; 3]>,
     native: Option<NativeContacts>,
     notes: Vec<String>,
-}
-
-/// An ensemble to score.
-pub struct Sample {
-    /// Its frames.
-    pub read: Read,
-    /// What is resampled.
-    blocks: Vec<Range<usize>>,
-    kind: Kind,
-}
-
-enum Kind {
-    Draws,
-    Series,
-    Trees { hops: Vec<(usize, usize)>, lag_ps: Option<f64> },
-}
-
-impl Sample {
-    /// Every frame is a draw of its own.
-    pub fn draws(read: Read) -> Self {
-        let n = read.n_frames();
-        Self { blocks: block_ranges(&[n], n.div_ceil(DRAW_BLOCKS)), read, kind: Kind::Draws }
-    }
-
-    /// Time series like MD.
-    pub fn series(read: Read) -> Self {
-        Self { blocks: replica_blocks(&read), read, kind: Kind::Series }
-    }
-
-    /// Frames of trees: sorted by tree, resampled by tree.
-    pub fn trees(read: &Read, descent: &Descent, width: usize) -> Result<Self> {
-        let grouped = descent.by_root(&read.place)?;
-        let kind = Kind::Trees { hops: grouped.hops, lag_ps: descent.lag_ps };
-        Ok(Self { read: read.reordered(&grouped.order, width), blocks: grouped.trees, kind })
-    }
 }
 
 /// The states of every frame, for analyses of one's own.
@@ -125,29 +89,14 @@ pub struct Scored {
     pub segments: Vec<Range<usize>>,
 }
 
-/// What is resampled: replicas, or ten stretches of a single one.
-fn replica_blocks(read: &Read) -> Vec<Range<usize>> {
-    match read.files.as_slice() {
-        [one] => block_ranges(&[one.1], one.1.div_ceil(REPLICA_BLOCKS)),
-        _ => read.replicas(),
-    }
-}
-
-/// Segments, cut where a block ends, by block.
-fn segments_by(blocks: &[Range<usize>], segments: &[Range<usize>]) -> Vec<Vec<Range<usize>>> {
-    let of = |block: &Range<usize>| {
-        let cut = |s: &Range<usize>| s.start.max(block.start)..s.end.min(block.end);
-        segments.iter().map(cut).filter(|s| !s.is_empty()).collect()
-    };
-    blocks.iter().map(of).collect()
-}
-
 impl Reference {
-    /// Reads MD and builds its model.
+    /// Reads MD and builds its model. `native`: the structure that contacts and superposition refer
+    /// to, instead of the molecule's own.
     pub fn new(
         host: &Host,
         name: &str,
         molecule: Molecule,
+        native: Option<&Molecule>,
         files: &[PathBuf],
         settings: &EvaluateSettings,
     ) -> Result<Self> {
@@ -186,8 +135,12 @@ impl Reference {
             n_macro: model.msm.n_macrostates(),
             ends: ends(&numbers, model.msm.n_macrostates()),
         };
+        if let Some(native) = native {
+            check_same_chain(&molecule, native)?;
+        }
+        let structure = native.unwrap_or(&molecule).reference_ca_nm();
         let native = (molecule.peptide.len() >= FEWEST_RESIDUES)
-            .then(|| NativeContacts::new(&molecule.reference_ca_nm(), FoldingOptions::default()))
+            .then(|| NativeContacts::new(&structure, FoldingOptions::default()))
             .and_then(|n| n.map_err(|e| notes.push(format!("no ΔG of folding: {e}"))).ok());
         Ok(Self {
             molecule: Arc::new(molecule),
@@ -200,6 +153,7 @@ impl Reference {
             name: name.into(),
             rule,
             states,
+            structure,
             native,
             notes,
         })
@@ -255,6 +209,7 @@ impl Reference {
             name: self.name.clone(),
             rule: self.rule.clone(),
             states: self.states.clone(),
+            structure: self.structure.clone(),
             native: self.native.clone(),
             notes: self.notes.clone(),
             md,
@@ -307,7 +262,7 @@ impl Reference {
         let mut notes = self.notes.clone();
         let protein = self.protein(sample, &md_blocks, &bootstrap, &mut scores)?;
         let kinetics = self.kinetics(sample, &micro, &md_blocks, &mut scores, &mut notes)?;
-        let memory = self.memory(sample, &numbers, &md_blocks, &mut scores)?;
+        let memory = self.memory(sample, &numbers, &mut scores)?;
         let visited = |micro: &[usize]| micro.iter().copied().collect::<BTreeSet<usize>>();
         let (there, seen) = (visited(&self.micro), visited(&micro));
         let side = |s: &Read, n_eff: f64, blocks: usize| {
@@ -361,14 +316,13 @@ impl Reference {
         if self.molecule.peptide.len() < FEWEST_RESIDUES {
             return Ok(None);
         }
-        let structure = self.molecule.reference_ca_nm();
-        let native = self.native.as_ref();
-        let md = Spread::new(&self.md.ca_nm, &structure, native, md_blocks)?;
-        let drawn = Spread::new(&sample.read.ca_nm, &structure, native, &sample.blocks)?;
+        let (structure, native) = (&self.structure, self.native.as_ref());
+        let md = Spread::new(&self.md.ca_nm, structure, native, md_blocks)?;
+        let drawn = Spread::new(&sample.read.ca_nm, structure, native, &sample.blocks)?;
         let cut = |r: &Range<usize>| {
             let end = r.end.min(r.start + sample.read.n_frames());
             let some = &self.md.ca_nm[r.start..end];
-            Spread::new(some, &structure, native, &[0..some.len()])
+            Spread::new(some, structure, native, &block_ranges(&[some.len()], some.len()))
         };
         let replicas = match self.md.files.len() {
             1 => vec![],
@@ -380,13 +334,6 @@ impl Reference {
             protein::scores(names, contacts, &md, &replicas, &drawn, &self.settings, bootstrap)?;
         scores.extend(more);
         Ok(Some(numbers))
-    }
-
-    /// Transitions of the MD at a lag, by block.
-    fn md_hops(&self, blocks: &[Range<usize>], lag_frames: usize) -> Hops {
-        let series = segments_by(blocks, &self.md.segments);
-        let cut = |s: Vec<Range<usize>>| s.into_iter().map(|r| &self.micro[r]).collect();
-        Hops::of_series(series.into_iter().map(cut), lag_frames)
     }
 
     fn kinetics(
@@ -409,9 +356,8 @@ impl Reference {
                     ));
                     return Ok(None);
                 };
-                let series = segments_by(&sample.blocks, &sample.read.segments);
-                let cut = |s: Vec<Range<usize>>| s.into_iter().map(|r| &micro[r]).collect();
-                (Hops::of_series(series.into_iter().map(cut), lag), wanted_ps)
+                let segments = &sample.read.segments;
+                (Hops::of_series(micro, segments, lag, &sample.blocks), wanted_ps)
             }
             Kind::Trees { hops, lag_ps } => {
                 let Some(lag_ps) = *lag_ps else {
@@ -428,7 +374,7 @@ impl Reference {
             ));
             return Ok(None);
         };
-        let md = self.md_hops(md_blocks, lag);
+        let md = Hops::of_series(&self.micro, &self.md.segments, lag, md_blocks);
         if hops.total() == 0 || md.total() == 0 {
             notes.push(format!("no kinetics: no transition at a lag of {lag_ps} ps on both sides"));
             return Ok(None);
@@ -449,7 +395,6 @@ impl Reference {
         &self,
         sample: &Sample,
         numbers: &Ensemble,
-        md_blocks: &[Range<usize>],
         scores: &mut Vec<Score>,
     ) -> Result<Vec<memory::Memory>> {
         if !matches!(sample.kind, Kind::Series) {
@@ -457,12 +402,12 @@ impl Reference {
         }
         let md = memory::Series {
             numbers: &self.numbers,
-            replicas: &segments_by(md_blocks, &self.md.segments),
+            replicas: &segments_by(&self.md.replicas(), &self.md.segments),
             frame_ps: self.frame_ps,
         };
         let drawn = memory::Series {
             numbers,
-            replicas: &segments_by(&sample.blocks, &sample.read.segments),
+            replicas: &segments_by(&sample.read.replicas(), &sample.read.segments),
             frame_ps: sample.read.frame_ps.unwrap_or(self.frame_ps),
         };
         let bootstrap = Bootstrap {
@@ -535,11 +480,5 @@ mod tests {
             macrostates: vec![0, 1, 2, 1],
         };
         assert_eq!(ends(&numbers, 3), (2, 1));
-    }
-
-    #[test]
-    fn segments_do_not_cross_blocks() {
-        let cut = segments_by(&[0..10, 10..20], &[0..4, 4..15, 15..20]);
-        assert_eq!(cut, [vec![0..4, 4..10], vec![10..15, 15..20]]);
     }
 }

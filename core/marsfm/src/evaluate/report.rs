@@ -4,23 +4,15 @@
 use std::path::Path;
 
 use anyhow::Result;
-use marsfm_metrics::Ensemble;
-use marsfm_metrics::histogram::Bins;
-use marsfm_metrics::surface::free_energy_2d;
 use marsfm_report::{
-    BarChart, BarSeries, Column, FreeEnergyPanel, FreeEnergySurfaces, KeyFigure, LinePlot,
-    MarginalCurve, MarginalPanel, Marginals, MatrixHeatMap, Report, Series, Table,
+    BarChart, BarSeries, Column, KeyFigure, LinePlot, MatrixHeatMap, Report, Series, Table,
 };
 
 use super::kinetics::Kinetics;
 use super::memory::Memory;
 use super::protein::ProteinNumbers;
 use super::{Evaluation, Reference, Scored};
-
-const SURFACE_BINS: usize = 40;
-const TORSION_BINS: usize = 60;
-/// A longer chain shows so many torsions of its backbone only.
-const MOST_PANELS: usize = 24;
+use crate::pictures;
 
 /// Writes the page; `name` is what the sample is called on it.
 pub fn write(path: &Path, name: &str, reference: &Reference, scored: &Scored) -> Result<()> {
@@ -44,7 +36,12 @@ pub fn write(path: &Path, name: &str, reference: &Reference, scored: &Scored) ->
          frames, against the others.",
     );
     page.heading("Free energy");
-    match surfaces(&reference.numbers, &scored.numbers, e.settings.kelvin)? {
+    let (md, drawn) = (&reference.numbers, &scored.numbers);
+    let titled = [
+        (format!("MD, {} frames", md.n_frames()), md),
+        (format!("sample, {} frames", drawn.n_frames()), drawn),
+    ];
+    match pictures::surfaces(&titled, e.settings.kelvin)? {
         Some(svg) => page.figure(
             &svg,
             "Over the first two TICA coordinates of the MD, on one colour scale. Places never \
@@ -53,7 +50,11 @@ pub fn write(path: &Path, name: &str, reference: &Reference, scored: &Scored) ->
         None => page.paragraph("TICA kept fewer than two coordinates: no surface to draw."),
     };
     page.heading("Torsions");
-    page.figure(&torsions(reference, &scored.numbers)?, "Densities of the torsions.");
+    let (names, backbone) =
+        (reference.model.features.torsion_names(), reference.model.features.is_backbone());
+    let both = [("MD", md), ("sample", drawn)];
+    let svg = pictures::torsions(names, &backbone, &both, |_| String::new())?;
+    page.figure(&svg, "Densities of the torsions.");
     page.heading("States");
     page.figure(&populations(reference, scored), "Populations of the MD's macrostates.");
     if let Some(p) = &e.protein {
@@ -146,55 +147,6 @@ pub fn scores(e: &Evaluation) -> Table {
         rows: e.scores.iter().map(row).collect(),
         strong: vec![],
     }
-}
-
-fn surfaces(md: &Ensemble, sample: &Ensemble, kelvin: f64) -> Result<Option<String>> {
-    if md.tica.len() < 2 {
-        return Ok(None);
-    }
-    let bins = |k: usize| Bins::joint(&md.tica[k], &sample.tica[k], SURFACE_BINS);
-    let (x, y) = (bins(0)?, bins(1)?);
-    let panel = |title: String, e: &Ensemble| -> Result<FreeEnergyPanel> {
-        let values = free_energy_2d(&e.tica[0], &e.tica[1], x, y, kelvin)?;
-        Ok(FreeEnergyPanel { title, values: values.kj_mol, markers: vec![] })
-    };
-    let range = |b: &Bins| (b.edge(0), b.edge(b.len()));
-    let figure = FreeEnergySurfaces {
-        x_label: "TICA 1".into(),
-        y_label: "TICA 2".into(),
-        value_label: "free energy (kJ/mol)".into(),
-        x_range: range(&x),
-        y_range: range(&y),
-        x_bins: x.len(),
-        y_bins: y.len(),
-        max: None,
-        panels: vec![
-            panel(format!("MD, {} frames", md.n_frames()), md)?,
-            panel(format!("sample, {} frames", sample.n_frames()), sample)?,
-        ],
-    };
-    Ok(Some(figure.svg()))
-}
-
-fn torsions(reference: &Reference, sample: &Ensemble) -> Result<String> {
-    let features = &reference.model.features;
-    let (names, backbone) = (features.torsion_names(), features.is_backbone());
-    let bins = Bins::new(-180.0, 180.0, TORSION_BINS)?;
-    let degrees = |angles: &[f64]| -> Vec<f64> {
-        bins.count(&angles.iter().map(|a| a.to_degrees()).collect::<Vec<_>>())
-    };
-    let shown = (0..names.len()).filter(|i| names.len() <= MOST_PANELS || backbone[*i]);
-    let panel = |i: usize| MarginalPanel {
-        title: names[i].clone(),
-        note: String::new(),
-        range: (-180.0, 180.0),
-        curves: vec![
-            MarginalCurve { name: "MD".into(), bins: degrees(&reference.numbers.torsions[i]) },
-            MarginalCurve { name: "sample".into(), bins: degrees(&sample.torsions[i]) },
-        ],
-    };
-    let panels = shown.take(MOST_PANELS).map(panel).collect();
-    Ok(Marginals { x_label: "angle (degrees)".into(), columns: 3, panels }.svg())
 }
 
 fn populations(reference: &Reference, scored: &Scored) -> String {

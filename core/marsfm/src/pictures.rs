@@ -1,0 +1,71 @@
+//! Pictures of ensembles side by side that several pages show: free energies over the first two TICA
+//! coordinates, densities of the torsions.
+
+use anyhow::Result;
+use marsfm_metrics::Ensemble;
+use marsfm_metrics::histogram::Bins;
+use marsfm_metrics::surface::free_energy_2d;
+use marsfm_report::{FreeEnergyPanel, FreeEnergySurfaces, MarginalCurve, MarginalPanel, Marginals};
+
+const SURFACE_BINS: usize = 40;
+const TORSION_BINS: usize = 60;
+/// Longest list of torsion panels worth a page; a longer chain shows its backbone only.
+const MOST_PANELS: usize = 24;
+
+/// Free energies on one colour scale and one grid; ensembles without frames are left out. `None` if
+/// TICA kept fewer than two coordinates.
+pub(crate) fn surfaces(all: &[(String, &Ensemble)], kelvin: f64) -> Result<Option<String>> {
+    let all: Vec<_> = all.iter().filter(|(_, e)| e.n_frames() > 0).collect();
+    if all.is_empty() || all.iter().any(|(_, e)| e.tica.len() < 2) {
+        return Ok(None);
+    }
+    let bins = |k: usize| {
+        let joined: Vec<f64> = all.iter().flat_map(|(_, e)| e.tica[k].iter().copied()).collect();
+        Bins::joint(&joined, &joined, SURFACE_BINS)
+    };
+    let (x, y) = (bins(0)?, bins(1)?);
+    let panel = |(title, e): &&(String, &Ensemble)| -> Result<FreeEnergyPanel> {
+        let values = free_energy_2d(&e.tica[0], &e.tica[1], x, y, kelvin)?;
+        Ok(FreeEnergyPanel { title: title.clone(), values: values.kj_mol, markers: vec![] })
+    };
+    let range = |b: &Bins| (b.edge(0), b.edge(b.len()));
+    let figure = FreeEnergySurfaces {
+        x_label: "TICA 1".into(),
+        y_label: "TICA 2".into(),
+        value_label: "free energy (kJ/mol)".into(),
+        x_range: range(&x),
+        y_range: range(&y),
+        x_bins: x.len(),
+        y_bins: y.len(),
+        max: None,
+        panels: all.iter().map(panel).collect::<Result<_>>()?,
+    };
+    Ok(Some(figure.svg()))
+}
+
+/// One small density per torsion; `note` says what stands beside its name.
+pub(crate) fn torsions(
+    names: &[String],
+    backbone: &[bool],
+    all: &[(&str, &Ensemble)],
+    note: impl Fn(usize) -> String,
+) -> Result<String> {
+    let bins = Bins::new(-180.0, 180.0, TORSION_BINS)?;
+    let degrees = |e: &Ensemble, i: usize| -> Vec<f64> {
+        let angles = e.torsions.get(i).into_iter().flatten().map(|a| a.to_degrees());
+        bins.count(&angles.collect::<Vec<_>>())
+    };
+    let panel = |i: usize| MarginalPanel {
+        title: names[i].clone(),
+        note: note(i),
+        range: (-180.0, 180.0),
+        curves: all
+            .iter()
+            .filter(|(_, e)| e.n_frames() > 0)
+            .map(|(name, e)| MarginalCurve { name: (*name).into(), bins: degrees(e, i) })
+            .collect(),
+    };
+    let shown = (0..names.len()).filter(|i| names.len() <= MOST_PANELS || backbone[*i]);
+    let panels = shown.take(MOST_PANELS).map(panel).collect();
+    Ok(Marginals { x_label: "angle (degrees)".into(), columns: 3, panels }.svg())
+}

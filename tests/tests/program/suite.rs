@@ -1,0 +1,151 @@
+//! `marsfm benchmark --suite`: rows, files and what is left out, on small budgets.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{root, run};
+
+fn read(path: &Path) -> serde_json::Value {
+    let text = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_slice(&text).unwrap()
+}
+
+fn methods(result: &serde_json::Value) -> Vec<String> {
+    let all = result["summary"].as_array().unwrap().iter();
+    all.map(|s| s["method"].as_str().unwrap().to_string()).collect()
+}
+
+#[test]
+fn tetrapeptides_have_all_rows_and_bad_targets_are_named() {
+    let out = tempfile::tempdir().unwrap();
+    let data = root().join("examples/data");
+    let folders = [data.display().to_string(), data.join("tetrapeptides").display().to_string()];
+    let folder = out.path().join("results");
+    // A peptide whose only file is damaged.
+    let broken = out.path().join("bad/XXXX");
+    std::fs::create_dir_all(&broken).unwrap();
+    std::fs::copy(data.join("QLAQ/QLAQ.pdb"), broken.join("XXXX.pdb")).unwrap();
+    std::fs::write(broken.join("r0.xtc"), b"damaged").unwrap();
+    let bad = out.path().join("bad").display().to_string();
+    let to = folder.display().to_string();
+    let arguments = [
+        "benchmark",
+        "--suite",
+        "tetrapeptide",
+        "--data",
+        &folders[0],
+        "--data",
+        &folders[1],
+        "--data",
+        &bad,
+        "--budget",
+        "60",
+        "--depth",
+        "6",
+        "--resamples",
+        "5",
+        "--out",
+        &to,
+        "QLAQ",
+        "XXXX",
+        "NONE",
+    ];
+    let (code, text, error) = run(&arguments);
+    assert_eq!(code, Some(0), "{error}");
+    let r = read(&folder.join("results.json"));
+    assert_eq!(r["targets"], serde_json::json!(["QLAQ"]));
+    let rows = methods(&r);
+    for expected in ["MD (oracle)", "stored frames from T", "residue library", "MarS-FM"] {
+        assert!(rows.iter().any(|m| m == expected), "{rows:?}");
+    }
+    let md = r["rows"].as_array().unwrap().iter().filter(|x| x["method"] == "MD (oracle)");
+    assert_eq!(md.count(), 4, "each replica is held out once");
+    let surrogate =
+        r["rows"].as_array().unwrap().iter().find(|x| x["method"] == "MarS-FM").unwrap();
+    assert_eq!(surrogate["draws"].as_u64(), Some(60));
+    let scores = surrogate["scores"].as_array().unwrap();
+    assert!(scores.iter().any(|s| s["name"] == "state-to-state T"), "{scores:?}");
+    for s in scores {
+        let at = |k: &str| s[k].as_f64().unwrap();
+        assert!(at("low") <= at("value") && at("value") <= at("high"), "{s}");
+    }
+    let notes = r["notes"].to_string();
+    assert!(notes.contains("XXXX") && notes.contains("NONE"), "{notes}");
+    assert!(text.contains("Published") && text.contains("MD of the same length"), "{text}");
+    let csv = std::fs::read_to_string(folder.join("results.csv")).unwrap();
+    assert!(csv.lines().count() > 60 && csv.contains("\"QLAQ\",\"MarS-FM\""), "{csv}");
+    assert!(
+        std::fs::read_to_string(folder.join("report.html")).unwrap().contains("Target by target")
+    );
+    // A peptide that the model was trained on is refused.
+    let (code, _, error) =
+        run(&["benchmark", "--suite", "tetrapeptide", "--data", &folders[1], "--out", &to, "AEAN"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("was trained on AEAN"), "{error}");
+}
+
+#[test]
+fn domains_come_from_mdcath_files_and_missing_replicas_are_named() {
+    let python = std::env::var("MARSFM_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    let there = Command::new(&python).args(["-c", "import h5py, mdtraj"]).output();
+    if !there.is_ok_and(|o| o.status.success()) {
+        let why = "no Python with h5py and mdtraj";
+        marsfm_test_support::skip(
+            "domains_come_from_mdcath_files_and_missing_replicas_are_named",
+            why,
+        );
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let data = |name: &str| root().join("examples/data/chignolin").join(name).display().to_string();
+    let mut files = Vec::new();
+    for domain in ["1abcA00", "2defB01"] {
+        let path = out.path().join(format!("mdcath_dataset_{domain}.h5")).display().to_string();
+        let written = Command::new(&python)
+            .arg(root().join("tests/reference/write_hdf5.py"))
+            .args(["mdcath", domain, &data("chignolin.pdb"), &path])
+            .args([format!("450/0={}", data("r0.xtc")), format!("450/1={}", data("r1.xtc"))])
+            .output()
+            .unwrap();
+        assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+        files.push(path);
+    }
+    let short = out.path().join("mdcath_dataset_3cut.h5");
+    let whole = std::fs::read(&files[0]).unwrap();
+    std::fs::write(&short, &whole[..whole.len() / 3]).unwrap();
+    files.push(short.display().to_string());
+    let to = out.path().join("results");
+    let folder = to.display().to_string();
+    let mut arguments = vec![
+        "benchmark",
+        "--suite",
+        "mdcath",
+        "--budget",
+        "50",
+        "--depth",
+        "5",
+        "--lag",
+        "2000",
+        "--microstates",
+        "20",
+        "--macrostates",
+        "4",
+        "--resamples",
+        "5",
+        "--out",
+        &folder,
+    ];
+    arguments.extend(files.iter().map(String::as_str));
+    let (code, text, error) = run(&arguments);
+    assert_eq!(code, Some(0), "{error}");
+    let r = read(&to.join("results.json"));
+    assert_eq!(r["targets"], serde_json::json!(["1abcA00", "2defB01"]));
+    let rows = methods(&r);
+    for expected in ["MD (oracle)", "stored frames from T", "residue library"] {
+        assert!(rows.iter().any(|m| m == expected), "{rows:?} {text}");
+    }
+    let notes = r["notes"].to_string();
+    assert!(notes.contains("450/4") && notes.contains("3cut"), "{notes}");
+    assert!(text.contains("per-target RMSF r (median)") && text.contains("0.84"), "{text}");
+    assert_eq!(r["settings"]["kelvin"].as_f64(), Some(450.0));
+}
