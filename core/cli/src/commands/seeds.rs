@@ -57,7 +57,8 @@ pub struct Import {
 /// Does it.
 pub fn run(host: &Host, command: &Command) -> Result<ExitCode> {
     let Command::Import(a) = command;
-    let drawn_from = a.library.as_ref().map(|data| library(host, data, &a.from)).transpose()?;
+    let folder = |data| library(host, std::slice::from_ref(data), &a.from);
+    let drawn_from = a.library.as_ref().map(folder).transpose()?;
     let request = ImportRequest {
         topology: &a.topology,
         frames: a.trajectory.as_deref(),

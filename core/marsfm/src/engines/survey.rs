@@ -149,7 +149,7 @@ pub fn survey(
         anyhow::bail!("the surrogate was trained on {both}: seeds of it prove nothing");
     }
     event("building the residue library", 0, 0);
-    let library = benchmark::library(host, request.data, &seen)?;
+    let library = benchmark::library(host, &[request.data.to_path_buf()], &seen)?;
     let (mut all, mut notes) = (BTreeMap::new(), Vec::new());
     for name in request.systems {
         let (trials, said) = one(host, request, &surrogate, &library, name, &mut event)
