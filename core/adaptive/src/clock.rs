@@ -10,7 +10,7 @@ pub struct Stopwatch {
 
 impl Stopwatch {
     /// Starts.
-    pub fn new() -> Self {
+    pub fn start() -> Self {
         Self { wall: Instant::now(), cpu: cpu_seconds() }
     }
 
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn children_that_ended_count() {
-        let clock = Stopwatch::new();
+        let clock = Stopwatch::start();
         let mut child = std::process::Command::new("sh");
         child.args(["-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"]);
         assert!(child.status().unwrap().success());

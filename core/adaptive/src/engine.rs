@@ -25,6 +25,8 @@ pub struct Job<'a> {
     pub frames: u64,
     /// Time between frames, ps.
     pub frame_ps: f64,
+    /// Epoch, and seed of its plan.
+    pub place: (usize, usize),
 }
 
 /// A run that was made.
@@ -36,6 +38,8 @@ pub struct Finished {
     pub verdict: String,
     /// MD spent before the first frame, ps.
     pub prepare_ps: f64,
+    /// CPU time, s, where it was not spent by this process.
+    pub cpu_seconds: Option<f64>,
 }
 
 /// What became of a job. Failures that concern more than this seed are errors.
@@ -95,6 +99,10 @@ pub trait Engine {
         _frames: &[Structure],
         _go: Go<'_>,
     ) -> Result<(), EngineError> {
+        Ok(())
+    }
+    /// Told which seeds of an epoch are about to be asked for, before the first is.
+    fn announce(&mut self, _epoch: usize, _seeds: &[usize]) -> Result<(), EngineError> {
         Ok(())
     }
     /// States that need no clustering.

@@ -31,6 +31,7 @@ mod watch;
 
 pub use bandit::Bandit;
 pub use bias::{Variant, variants};
+pub use clock::Stopwatch;
 pub use driver::{Driver, Import};
 pub use engine::{Engine, Finished, Go, Job, KnownStates, Ran, Structure};
 pub use error::LoopError;
@@ -43,7 +44,8 @@ pub use model::{Candidate, Model, RunRows};
 pub use propose::{Context, Proposal, Proposer, Visited};
 pub use select::{Range, Selector, SelectorSettings, Weights};
 pub use settings::{
-    Budget, EngineSettings, LoopSettings, ModelSettings, StatisticsSettings, StrategySettings,
+    Budget, EngineSettings, LoopSettings, ModelSettings, SlurmSettings, StatisticsSettings,
+    StrategySettings,
 };
 pub use store::{Stages, Store, replay};
 pub use watch::{Ended, Limits, POINTS, Progress, Watch};

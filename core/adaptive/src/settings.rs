@@ -23,6 +23,27 @@ pub struct LoopSettings {
     /// Intervals, sweeps, stop rule.
     #[serde(default)]
     pub statistics: StatisticsSettings,
+    /// Runs as tasks of Slurm instead of in this process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slurm: Option<SlurmSettings>,
+}
+
+/// How an epoch's seeds become a Slurm array.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SlurmSettings {
+    /// Options of sbatch: partition, time, CPUs, accounts.
+    pub sbatch: Vec<String>,
+    /// How often a task is tried before its seed is given up.
+    pub attempts: usize,
+    /// Between two looks at the queue, s.
+    pub poll_s: f64,
+}
+
+impl Default for SlurmSettings {
+    fn default() -> Self {
+        Self { sbatch: Vec::new(), attempts: 2, poll_s: 5.0 }
+    }
 }
 
 /// Which engine.
@@ -192,6 +213,11 @@ impl LoopSettings {
             if value.is_some_and(|v| !(v > 0.0 && v.is_finite())) {
                 return bad(format!("budget.{name} must be above 0"));
             }
+        }
+        if let Some(slurm) = &self.slurm
+            && (slurm.attempts == 0 || !(0.05..=3600.0).contains(&slurm.poll_s))
+        {
+            return bad("slurm: attempts must be at least 1, poll_s within 0.05 and 3600".into());
         }
         self.strategy.selector.check()
     }

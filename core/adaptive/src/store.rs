@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::history::{About, Record, RunRecord};
+use crate::history::{About, Plan, Record, RunRecord};
 use crate::model::RunRows;
 use crate::statistics::{Question, Statistics, statistics};
-use crate::{History, KnownStates, LoopError, LoopSettings, Model, read_journal};
+use crate::{History, KnownStates, LoopError, LoopSettings, Model, Structure, read_journal};
 
 /// The journal's name in a loop's folder.
 pub(crate) const JOURNAL: &str = "journal";
@@ -65,6 +65,19 @@ impl Store {
     pub fn trajectories(&self) -> Vec<PathBuf> {
         let of = |r: &RunRecord| self.folder.join(&r.folder).join(&r.trajectory);
         self.history.runs.iter().map(of).collect()
+    }
+
+    /// The structures of a plan.
+    pub fn starts(&self, plan: &Plan) -> Result<Vec<Structure>, LoopError> {
+        let path = self.folder.join(&plan.structures);
+        let content = std::fs::read(&path).map_err(|e| LoopError::io(&path, &e))?;
+        if sha256(&content) != plan.sha256 {
+            return Err(LoopError::new(&path, "is not what the journal says it was"));
+        }
+        let numbers = doubles(&content);
+        let atoms = numbers.len() / 3 / plan.seeds.len().max(1);
+        let places: Vec<[f64; 3]> = numbers.chunks_exact(3).map(|c| [c[0], c[1], c[2]]).collect();
+        Ok(places.chunks_exact(atoms.max(1)).map(<[_]>::to_vec).collect())
     }
 
     /// Features of all runs, heads included, as the journal vouches for them.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use marsfm_adaptive::read_journal;
 use serde_json::Value;
 
+use crate::cluster::Cluster;
 use crate::support::{marsfm, root, run};
 
 fn text(path: &Path) -> &str {
@@ -165,4 +166,45 @@ fn what_is_wrong_is_said_before_anything_is_made() {
     assert_eq!(records(&folder).len(), 1, "a rehearsal leaves no record");
     let (code, _, errors) = run(&["loop", "init", text(&good), "--out", text(&folder)]);
     assert!(code == Some(1) && errors.contains("holds a loop already"), "{errors}");
+}
+
+const ON_SLURM: &str = "seeds_of_an_epoch_are_an_array_on_slurm";
+
+#[test]
+fn seeds_of_an_epoch_are_an_array_on_slurm() {
+    let cluster = match Cluster::start() {
+        Ok(cluster) => cluster,
+        Err(why) => return marsfm_test_support::skip(ON_SLURM, &why),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let few = ("epochs = 10", "epochs = 3");
+    let quiet = begun(dir.path(), "quiet", &[few]);
+    assert_eq!(run(&["loop", "run", text(&quiet)]).0, Some(0));
+    let go = |folder: &Path| {
+        let mut command = marsfm();
+        command.args(["loop", "run"]).arg(folder).env("SLURM_CONF", cluster.at("slurm.conf"));
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    };
+    let array = "\n[slurm]\npoll_s = 0.2\nsbatch = [\"--ntasks=1\"]\n[engine]";
+    let spread = begun(dir.path(), "spread", &[few, ("\n[engine]", array)]);
+    // The driver is killed while its tasks run; they go on, and are picked up.
+    let mut child = go(&spread).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let _ = child.kill();
+    child.wait().unwrap();
+    let output = go(&spread).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Settings apart, the same loop as in one process.
+    assert_eq!(records(&spread)[1..], records(&quiet)[1..]);
+    // Tasks that end without a result are given up after two attempts, and the loop says why.
+    let options = "\n[engine.options]\nfault = \"hang\"\nfault_at = [0]\n\n[budget]";
+    let broken =
+        begun(dir.path(), "broken", &[few, ("\n[engine]", array), ("\n[budget]", options)]);
+    let output = go(&broken).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(words.contains("every seed was lost") && words.contains("ended 2 times"), "{words}");
+    let log = std::fs::read_to_string(broken.join("epoch_000/slurm-0.log")).unwrap();
+    assert!(log.contains("no sign of life"), "{log}");
 }

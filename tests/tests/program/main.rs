@@ -1,6 +1,7 @@
 //! The `marsfm` program as a user runs it: bad input, interrupted training, the default
 //! surrogate, trajectories of an MDGen surrogate.
 
+mod cluster;
 mod errors;
 mod evaluate;
 mod import;

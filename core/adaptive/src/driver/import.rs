@@ -47,7 +47,8 @@ impl Driver {
                 10 * lag
             )));
         }
-        let finished = Finished { trajectory, verdict: "imported".into(), prepare_ps: 0.0 };
+        let finished =
+            Finished { trajectory, verdict: "imported".into(), prepare_ps: 0.0, cpu_seconds: None };
         let told = (None, number, import.head_frames);
         let run = self.keep(&scratch, &folder, &finished, &rows, told)?;
         self.record(Record::Ran(run), watch)?;

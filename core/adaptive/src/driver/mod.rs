@@ -140,8 +140,11 @@ impl Driver {
                 self.calibrate(engine, watch)?;
             }
             let plan = self.history().plans[epoch].clone();
-            let starts = self.starts(&plan)?;
-            for seed in self.history().open_seeds(&plan).collect::<Vec<_>>() {
+            let starts = self.store.starts(&plan)?;
+            let open: Vec<usize> = self.history().open_seeds(&plan).collect();
+            let announced = engine.announce(epoch, &open);
+            announced.map_err(|e| LoopError::words(e.to_string()).stopped())?;
+            for seed in open {
                 if self.begun.0.elapsed().as_secs_f64() + self.mean_run_seconds() > seconds {
                     return Ok(Ended::Limits);
                 }
@@ -181,7 +184,7 @@ impl Driver {
             )));
         }
         watch.progress(self.at("estimating", 0.0));
-        let clock = Stopwatch::new();
+        let clock = Stopwatch::start();
         let numbers = self.model(engine).and_then(|model| {
             let statistics = self.store.statistics(&model, &|_| true)?;
             Ok((statistics, model.visited().count(), drift(&self.store, &model)?))

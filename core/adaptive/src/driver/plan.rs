@@ -9,9 +9,9 @@ use crate::clock::Stopwatch;
 use crate::history::{Plan, Record, SeedRecord};
 use crate::propose::{Context, Proposal};
 use crate::settings::structure_bytes;
-use crate::store::{doubles, sha256};
+use crate::store::sha256;
 use crate::watch::Watch;
-use crate::{Candidate, Engine, LoopError, Proposer, Selector, Structure};
+use crate::{Candidate, Engine, LoopError, Proposer, Selector};
 
 /// Frames of earlier MD that an engine is calibrated with.
 const CALIBRATION: usize = 12;
@@ -36,7 +36,7 @@ impl Driver {
         watch: &dyn Watch,
     ) -> Result<(), LoopError> {
         let n = self.settings().plain_runs().unwrap_or(self.settings().budget.seeds);
-        let clock = Stopwatch::new();
+        let clock = Stopwatch::start();
         let chosen = if self.history().runs.is_empty() {
             let plain = self.settings().plain_runs().is_some();
             let class = if plain { "plain" } else { "template" }.to_owned();
@@ -82,7 +82,7 @@ impl Driver {
         proposer: &mut dyn Proposer,
     ) -> Result<Chosen, LoopError> {
         let mut weights = self.history().plans.last().map_or(Vec::new(), |p| p.weights.clone());
-        let clock = Stopwatch::new();
+        let clock = Stopwatch::start();
         let model = self.model(engine)?;
         let modelled = clock.read()[0];
         let trajectories = self.store.trajectories();
@@ -125,19 +125,6 @@ impl Driver {
             weights,
             seconds,
         })
-    }
-
-    /// The structures of a plan.
-    pub(super) fn starts(&self, plan: &Plan) -> Result<Vec<Structure>, LoopError> {
-        let path = self.store.folder().join(&plan.structures);
-        let content = std::fs::read(&path).map_err(|e| LoopError::io(&path, &e))?;
-        if sha256(&content) != plan.sha256 {
-            return Err(LoopError::new(&path, "is not what the journal says it was"));
-        }
-        let numbers = doubles(&content);
-        let atoms = numbers.len() / 3 / plan.seeds.len().max(1);
-        let places: Vec<[f64; 3]> = numbers.chunks_exact(3).map(|c| [c[0], c[1], c[2]]).collect();
-        Ok(places.chunks_exact(atoms.max(1)).map(<[_]>::to_vec).collect())
     }
 
     /// Shows the engine frames of MD that nobody seeded from far away: imported MD, or the first

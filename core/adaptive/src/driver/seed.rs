@@ -31,8 +31,9 @@ impl Driver {
         let (head_frames, frames) = self.settings().run_frames();
         let frame_ps = self.settings().budget.frame_ps;
         let rng_seed = plan.seeds[seed].rng_seed;
-        let job = Job { folder: &scratch, start, rng_seed, head_frames, frames, frame_ps };
-        let clock = Stopwatch::new();
+        let place = (epoch, seed);
+        let job = Job { folder: &scratch, start, rng_seed, head_frames, frames, frame_ps, place };
+        let clock = Stopwatch::start();
         let (mut half, mut stopped) = (false, false);
         let ran = {
             let mut go = |part: f64| {
@@ -74,7 +75,8 @@ impl Driver {
                 let told = (Some(epoch), seed, head_frames);
                 let mut run = self.keep(&scratch, &folder, &finished, &rows, told)?;
                 watch.point("run-renamed");
-                run.seconds = clock.read();
+                let [wall, cpu] = clock.read();
+                run.seconds = [wall, finished.cpu_seconds.unwrap_or(cpu)];
                 Record::Ran(run)
             }
         };

@@ -139,6 +139,7 @@ impl Engine for ToyEngine {
             trajectory: path,
             verdict: verdict.into(),
             prepare_ps: PREPARE_PS,
+            cpu_seconds: None,
         }))
     }
 

@@ -56,6 +56,18 @@ pub enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Runs one seed of the epoch at hand, as a Slurm array does.
+    #[command(hide = true)]
+    Task {
+        /// Folder of the loop.
+        folder: PathBuf,
+        /// Epoch, from 0.
+        #[arg(long)]
+        epoch: usize,
+        /// Seed of its plan, from 0.
+        #[arg(long)]
+        seed: usize,
+    },
     /// Takes unbiased MD of the same system into a loop.
     Import {
         /// Folder of the loop.
@@ -143,6 +155,7 @@ pub fn run(host: &Host, command: &Command) -> anyhow::Result<ExitCode> {
             }
             println!("report: {}", page.display());
         }
+        Command::Task { folder, epoch, seed } => adaptive::task(host, folder, *epoch, *seed)?,
         Command::Import { folder, trajectories, topology, head_ps, frame_ps } => {
             let request = ImportRequest {
                 trajectories: trajectories.clone(),

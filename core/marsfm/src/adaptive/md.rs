@@ -178,6 +178,7 @@ impl Engine for MdEngine<'_> {
             trajectory: job.folder.join(name),
             verdict: prepared.verdict.kind.word().into(),
             prepare_ps: started.md_ps,
+            cpu_seconds: None,
         }))
     }
 
@@ -261,6 +262,9 @@ impl Engine for MdEngine<'_> {
             self.gate = read.map_err(|e| {
                 self.failed(Failure::File, format!("{}: {e}; remove it", path.display()))
             })?;
+            return Ok(());
+        }
+        if frames.is_empty() {
             return Ok(());
         }
         let place = |p: &Structure| Placed { positions_nm: p.clone(), needs_repair: false };

@@ -6,6 +6,7 @@ mod compare;
 mod md;
 mod page;
 mod parts;
+mod slurm;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use marsfm_trajectory::{Clock, Frame};
 pub use compare::{Comparison, LoopNumbers, compare, default_out};
 pub use marsfm_adaptive::{Ended, History, Limits, LoopSettings, Progress, Watch};
 pub use page::write as write_report;
+pub use slurm::task;
 
 /// Options that are paths: in the file they are meant from its own folder.
 const PATHS: [&str; 6] = ["template", "model", "mdgen", "data", "topology", "trajectories"];
@@ -89,7 +91,7 @@ pub fn go_on(
     watch: &mut dyn Watch,
 ) -> Result<(Ended, History)> {
     let mut driver = Driver::open(folder)?;
-    let mut parts = parts::open(host, driver.settings())?;
+    let mut parts = parts::open_in(host, driver.settings(), folder)?;
     let ended = driver.run(parts.engine.as_mut(), parts.proposer.as_mut(), limits, watch)?;
     Ok((ended, driver.history().clone()))
 }
@@ -97,7 +99,7 @@ pub fn go_on(
 /// What going on would do, in sentences; nothing is run.
 pub fn rehearse(host: &Host, folder: &Path) -> Result<Vec<String>> {
     let driver = Driver::open(folder)?;
-    let parts = parts::open(host, driver.settings())?;
+    let parts = parts::open_in(host, driver.settings(), folder)?;
     driver.check_disk()?;
     let (s, h) = (driver.settings(), driver.history());
     let (head, rest) = s.run_frames();

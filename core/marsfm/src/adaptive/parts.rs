@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::chain::{Frames, Jumps, Library, Shape};
 use super::md::MdEngine;
+use super::slurm::Slurm;
 use crate::benchmark;
 use crate::session::default_model;
 
@@ -22,6 +23,22 @@ pub struct Parts<'h> {
     pub proposer: Box<dyn Proposer>,
     /// Where this system is unlike what a surrogate was trained on.
     pub remarks: Vec<String>,
+}
+
+/// The engine alone.
+pub fn engine<'h>(host: &'h Host, settings: &LoopSettings) -> Result<Box<dyn Engine + 'h>> {
+    Ok(match settings.engine.name.as_str() {
+        "toy" => Box::new(toy_engine(settings)?),
+        _ => Box::new(MdEngine::open(host, settings)?),
+    })
+}
+
+/// Opens both, for the loop in a folder: there runs may be tasks of Slurm.
+pub fn open_in<'h>(host: &'h Host, settings: &LoopSettings, folder: &Path) -> Result<Parts<'h>> {
+    let parts = open(host, settings)?;
+    let Some(slurm) = settings.slurm.clone() else { return Ok(parts) };
+    let engine = Box::new(Slurm::new(host, parts.engine, slurm, folder)?);
+    Ok(Parts { engine, ..parts })
 }
 
 /// Opens both.
