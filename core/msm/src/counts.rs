@@ -7,6 +7,7 @@
 
 use rayon::prelude::*;
 
+use crate::kernels::zeros;
 use crate::{Matrix, MsmError, Warning};
 
 /// The state of a frame that belongs to no state.
@@ -136,7 +137,7 @@ impl Tally {
         Self {
             width,
             step,
-            cells: vec![0; width * width],
+            cells: zeros(width * width),
             pairs: 0,
             counts: Matrix::zeros(n_states, n_states),
             populations: vec![0; width],

@@ -15,6 +15,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use serde::{Deserialize, Serialize};
 
 use crate::MsmError;
+use crate::kernels::zeros;
 
 /// Dense matrix, row-major.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct Matrix {
 impl Matrix {
     /// All zeros.
     pub fn zeros(n_rows: usize, n_cols: usize) -> Self {
-        Self { n_rows, n_cols, data: vec![0.0; n_rows * n_cols] }
+        Self { n_rows, n_cols, data: zeros(n_rows * n_cols) }
     }
 
     /// Ones on the diagonal.
@@ -150,11 +151,8 @@ pub(crate) fn add_xty(out: &mut [f64], x: &[f64], a: usize, y: &[f64], b: usize)
     );
 }
 
-/// Lower half of `out += x' x` for row-major `x` (n x d); small matrices are filled whole.
+/// Lower half of `out += x' x` for row-major `x` (n x d).
 pub(crate) fn add_xtx(out: &mut [f64], x: &[f64], d: usize) {
-    if d < 48 {
-        return add_xty(out, x, d, x, d);
-    }
     let x = MatRef::from_row_major_slice(x, x.len() / d, d);
     triangular::matmul(
         MatMut::from_row_major_slice_mut(out, d, d),

@@ -14,7 +14,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::{Set, shift_rows};
+use crate::kernels::{PairRows, Set, shift_rows};
 use crate::matrix::{add_xtx, add_xty};
 use crate::rows::{Real, Rows, check_finite, common_width};
 use crate::{Matrix, MsmError, Warning};
@@ -208,7 +208,7 @@ impl PairMoments {
                 .map(|&(first, end)| {
                     let blocks = &blocks[first..end];
                     let mut sum = Self::new(lag, width)?;
-                    let mut scratch = Scratch::new();
+                    let mut scratch = Scratch::new(width);
                     for block in blocks {
                         let rows = &trajectories[block.trajectory];
                         sum.add_block(rows, block, &mut scratch)?;
@@ -246,37 +246,31 @@ impl PairMoments {
         block: &Block,
         scratch: &mut Scratch,
     ) -> Result<(), MsmError> {
-        let d = self.width;
         let len = block.end - block.start;
         let n = len as f64;
-        let shifted = |start: usize, out: &mut Vec<f64>| {
-            let sum = shift_rows(scratch.set, rows.span(start, start + len), d, out);
-            match sum.iter().all(|m| m.is_finite()) {
-                true => Ok(sum),
-                false => check_finite(rows, block.trajectory, start, start + len).map(|()| sum),
-            }
+        let finite = |start: usize, sum: &[f64]| match sum.iter().all(|m| m.is_finite()) {
+            true => Ok(()),
+            false => check_finite(rows, block.trajectory, start, start + len),
         };
-        let sum_x = shifted(block.start, &mut scratch.x)?;
-        let mut m2 = vec![0.0; d * d];
-        if block.class == Class::YOnly {
-            add_xtx(&mut m2, &scratch.x, d);
-        } else {
-            let sum_y = shifted(block.start + self.lag, &mut scratch.y)?;
-            let mut mxy = vec![0.0; d * d];
-            add_xtx(&mut m2, &scratch.x, d);
-            add_xty(&mut mxy, &scratch.x, d, &scratch.y, d);
-            remove_means(&mut mxy, &sum_x, &sum_y, n);
+        let x = rows.span(block.start, block.end);
+        let lagged = block.start + self.lag;
+        let y = (block.class != Class::YOnly).then(|| rows.span(lagged, lagged + len));
+        let Products { sum_x, mut xx, with_y } = scratch.products(x, y, self.width);
+        finite(block.start, &sum_x)?;
+        if let Some((sum_y, mut xy)) = with_y {
+            finite(lagged, &sum_y)?;
+            remove_means(&mut xy, &sum_x, &sum_y, n);
             let mean_x = means(rows.row(block.start), &sum_x, n);
-            let mean_y = means(rows.row(block.start + self.lag), &sum_y, n);
-            self.cross.merge(&CrossMoments { n, mean_x, mean_y, mxy });
+            let mean_y = means(rows.row(lagged), &sum_y, n);
+            self.cross.merge(&CrossMoments { n, mean_x, mean_y, mxy: xy });
         }
-        remove_means(&mut m2, &sum_x, &sum_x, n);
+        remove_means(&mut xx, &sum_x, &sum_x, n);
         let set = match block.class {
             Class::XOnly => &mut self.x_only,
             Class::Both => &mut self.both,
             Class::YOnly => &mut self.y_only,
         };
-        set.merge(&SetMoments { n, mean: means(rows.row(block.start), &sum_x, n), m2 });
+        set.merge(&SetMoments { n, mean: means(rows.row(block.start), &sum_x, n), m2: xx });
         Ok(())
     }
 
@@ -404,15 +398,57 @@ pub(crate) fn pair_blocks<T: Real>(
     out
 }
 
+/// More features than this are multiplied by the general matrix product.
+const FEW: usize = 47;
+
+/// Memory that blocks are summed in.
 pub(crate) struct Scratch {
     set: Set,
+    few: Option<(PairRows, PairRows)>,
     x: Vec<f64>,
     y: Vec<f64>,
 }
 
+/// Sums and products of one block, about the first rows.
+struct Products {
+    sum_x: Vec<f64>,
+    /// X'X, of which the lower half counts.
+    xx: Vec<f64>,
+    /// Sum of y and X'Y.
+    with_y: Option<(Vec<f64>, Vec<f64>)>,
+}
+
 impl Scratch {
-    pub fn new() -> Self {
-        Self { set: Set::detect(), x: vec![], y: vec![] }
+    pub fn new(d: usize) -> Self {
+        let set = Set::detect();
+        let rows = |pairs| PairRows::new(set, d, CHUNK, pairs);
+        let few = (d <= FEW).then(|| (rows(true), rows(false)));
+        Self { set, few, x: vec![], y: vec![] }
+    }
+
+    fn products<T: Real>(&mut self, x: &[T], y: Option<&[T]>, d: usize) -> Products {
+        let n = x.len() / d;
+        if let Some((pairs, alone)) = &mut self.few {
+            let Some(y) = y else {
+                let sum_x = alone.put_x(x);
+                return Products { sum_x, xx: alone.products(n).0, with_y: None };
+            };
+            let (sum_x, sum_y) = (pairs.put_x(x), pairs.put_y(y));
+            let (xx, xy) = pairs.products(n);
+            return Products { sum_x, xx, with_y: Some((sum_y, xy)) };
+        }
+        self.x.resize(x.len(), 0.0);
+        let sum_x = shift_rows(self.set, x, d, &mut self.x, d);
+        let mut xx = vec![0.0; d * d];
+        add_xtx(&mut xx, &self.x, d);
+        let with_y = y.map(|y| {
+            self.y.resize(y.len(), 0.0);
+            let sum_y = shift_rows(self.set, y, d, &mut self.y, d);
+            let mut xy = vec![0.0; d * d];
+            add_xty(&mut xy, &self.x, d, &self.y, d);
+            (sum_y, xy)
+        });
+        Products { sum_x, xx, with_y }
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) fn check_finite<T: Real>(
     start: usize,
     end: usize,
 ) -> Result<(), MsmError> {
-    let finite = |v: &T| v.to_f64().is_finite();
+    let finite = |v: &T| *v < T::INFINITY && *v > T::NEG_INFINITY; // NaN is neither
     // Whole blocks without branches first; the place is only looked for in a bad one.
     let bad = rows.span(start, end).chunks(4096).enumerate().find_map(|(block, values)| {
         let good = values.iter().fold(true, |ok, v| ok & finite(v));

@@ -42,7 +42,7 @@ impl MomentStream {
             task: PairMoments::new(lag, width)?,
             blocks_in_task: 0,
             sum: PairMoments::new(lag, width)?,
-            scratch: Scratch::new(),
+            scratch: Scratch::new(width),
         })
     }
 

@@ -13,7 +13,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::Projector;
+use crate::kernels::{Projector, zeros};
 use crate::koopman::KoopmanWeights;
 use crate::matrix::{lu_solve, symmetric_eigen};
 use crate::moments::{Covariances, PairMoments};
@@ -455,7 +455,7 @@ impl TicaModel {
         if rows.width() != d {
             return Err(MsmError::FeatureCount { trajectory: 0, expected: d, got: rows.width() });
         }
-        let mut out = vec![0.0; rows.n_rows() * self.n_kept];
+        let mut out = zeros(rows.n_rows() * self.n_kept);
         self.transform_into(rows, &mut out)?;
         Ok(out)
     }

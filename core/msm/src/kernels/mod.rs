@@ -5,15 +5,21 @@
 //! accumulated and compared lane by lane, so there is no horizontal minimum. Ties go to the lowest
 //! centre. Seeding: lanes are candidate centres, and the distance is sum (x - c)^2.
 //!
-//! Shifting rows before covariances and projecting them live here for the same reason.
+//! Products for covariances and projections live here for the same reason.
 //!
 //! One generic body per kernel; the wrappers only name the instruction set, so all of them share
 //! one test against the obvious version. Results are equal between threads, not between sets of
 //! instructions (fused multiply-add rounds once).
 #![allow(unsafe_code)] // calls of functions compiled for an instruction set that was detected
 
+mod memory;
+mod products;
+mod project;
 mod rows;
 
+pub(crate) use memory::zeros;
+pub(crate) use products::*;
+pub(crate) use project::Projector;
 pub(crate) use rows::*;
 
 use crate::Matrix;
@@ -25,6 +31,8 @@ pub trait Lane: Copy + PartialOrd + Send + Sync + 'static {
     const ZERO: Self;
     /// Larger than every number.
     const INFINITY: Self;
+    /// Smaller than every number.
+    const NEG_INFINITY: Self;
     /// Rounds from f64.
     fn from_f64(v: f64) -> Self;
     /// Back to f64.
@@ -43,6 +51,7 @@ macro_rules! lane {
         impl Lane for $t {
             const ZERO: Self = 0.0;
             const INFINITY: Self = <$t>::INFINITY;
+            const NEG_INFINITY: Self = <$t>::NEG_INFINITY;
             #[inline(always)]
             fn from_f64(v: f64) -> Self {
                 v as $t
@@ -160,6 +169,8 @@ trait Vector: Copy {
     fn load(from: &[Self::T]) -> Self;
     /// Writes the first `LANES` values.
     fn store(self, to: &mut [Self::T]);
+    /// Writes the first `n` lanes (1 to `LANES`).
+    fn store_first(self, n: usize, to: &mut [Self::T]);
     /// self * b + c.
     fn times_plus(self, b: Self, c: Self) -> Self;
     /// `yes` where self < other, else `no`.
@@ -185,6 +196,10 @@ impl<T: Lane> Vector for Lanes4<T> {
         to[..4].copy_from_slice(&self.0);
     }
     #[inline(always)]
+    fn store_first(self, n: usize, to: &mut [T]) {
+        to[..n].copy_from_slice(&self.0[..n]);
+    }
+    #[inline(always)]
     fn times_plus(self, b: Self, c: Self) -> Self {
         Self(std::array::from_fn(|l| self.0[l].times_plus::<false>(b.0[l], c.0[l])))
     }
@@ -200,10 +215,17 @@ mod x86 {
 
     use super::Vector;
 
+    /// A mask of the first `n` lanes.
+    #[inline(always)]
+    fn first(n: usize) -> u32 {
+        (1 << n) - 1
+    }
+
     macro_rules! vector {
-        ($v:ty, $t:ty, $lanes:expr, $splat:ident, $load:ident, $store:ident, $fma:ident,
+        ($register:ty, $t:ty, $lanes:expr, $splat:ident, $load:ident, $store:ident, $fma:ident,
+         |$to:ident, $n:ident, $v:ident| $store_first:expr,
          |$a:ident, $b:ident, $yes:ident, $no:ident| $select:expr) => {
-            impl Vector for $v {
+            impl Vector for $register {
                 type T = $t;
                 const LANES: usize = $lanes;
                 #[inline(always)]
@@ -222,6 +244,13 @@ mod x86 {
                     let to = &mut to[..$lanes];
                     // SAFETY: as above.
                     unsafe { $store(to.as_mut_ptr(), self) }
+                }
+                #[inline(always)]
+                fn store_first(self, $n: usize, to: &mut [$t]) {
+                    let $to = to[..$n].as_mut_ptr();
+                    let $v = self;
+                    // SAFETY: as above; `n` values are there, and no others are touched.
+                    unsafe { $store_first }
                 }
                 #[inline(always)]
                 fn times_plus(self, b: Self, c: Self) -> Self {
@@ -245,6 +274,7 @@ mod x86 {
         _mm512_loadu_ps,
         _mm512_storeu_ps,
         _mm512_fmadd_ps,
+        |to, n, v| _mm512_mask_storeu_ps(to, first(n) as u16, v),
         |a, b, yes, no| _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes)
     );
     vector!(
@@ -255,6 +285,7 @@ mod x86 {
         _mm512_loadu_pd,
         _mm512_storeu_pd,
         _mm512_fmadd_pd,
+        |to, n, v| _mm512_mask_storeu_pd(to, first(n) as u8, v),
         |a, b, yes, no| _mm512_mask_blend_pd(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b), no, yes)
     );
     vector!(
@@ -265,6 +296,14 @@ mod x86 {
         _mm256_loadu_ps,
         _mm256_storeu_ps,
         _mm256_fmadd_ps,
+        |to, n, v| _mm256_maskstore_ps(
+            to,
+            _mm256_cmpgt_epi32(
+                _mm256_set1_epi32(n as i32),
+                _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)
+            ),
+            v
+        ),
         |a, b, yes, no| _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b))
     );
     vector!(
@@ -275,6 +314,11 @@ mod x86 {
         _mm256_loadu_pd,
         _mm256_storeu_pd,
         _mm256_fmadd_pd,
+        |to, n, v| _mm256_maskstore_pd(
+            to,
+            _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_setr_epi64x(0, 1, 2, 3)),
+            v
+        ),
         |a, b, yes, no| _mm256_blendv_pd(no, yes, _mm256_cmp_pd::<_CMP_LT_OQ>(a, b))
     );
 
@@ -430,8 +474,8 @@ mod tests {
                 projector.set = set;
                 let mut out = vec![f64::NAN; n * m];
                 projector.project(&rows, &mut out);
-                let mut moved = Vec::new();
-                let sum = shift_rows(set, &rows, d, &mut moved);
+                let mut moved = vec![0.0; n * d];
+                let sum = shift_rows(set, &rows, d, &mut moved, d);
                 for f in 0..d {
                     let want: f64 =
                         (0..n).map(|i| f64::from(rows[i * d + f]) - f64::from(rows[f])).sum();
@@ -444,6 +488,43 @@ mod tests {
                             .map(|f| (f64::from(rows[i * d + f]) - mean[f]) * w[(f, j)])
                             .sum();
                         assert!((out[i * m + j] - want).abs() < 1e-12, "{set:?} {n} {d} {m}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_shifted_rows_are_as_defined() {
+        let mut noise = Noise::new(2);
+        for (n, d) in [(1, 1), (40, 3), (33, 20), (70, 31), (9, 47)] {
+            let x: Vec<f32> = (0..n * d).map(|_| noise.normal() as f32).collect();
+            let y: Vec<f32> = (0..n * d).map(|_| noise.normal() as f32).collect();
+            let at = |z: &[f32], t: usize, i: usize| f64::from(z[t * d + i]) - f64::from(z[i]);
+            for set in sets() {
+                for pairs in [true, false] {
+                    let mut block = PairRows::new(set, d, n + 5, pairs);
+                    block.put_x(&x);
+                    if pairs {
+                        block.put_y(&y);
+                    }
+                    let (xx, xy) = block.products(n);
+                    for i in 0..d {
+                        let sum = |z: &[f32], j| (0..n).map(|t| at(&x, t, i) * at(z, t, j)).sum();
+                        for j in 0..=i {
+                            let want: f64 = sum(&x, j);
+                            assert!(
+                                (xx[i * d + j] - want).abs() < 1e-11,
+                                "{set:?} {n} {d} {i} {j}"
+                            );
+                        }
+                        for j in 0..if pairs { d } else { 0 } {
+                            let want: f64 = sum(&y, j);
+                            assert!(
+                                (xy[i * d + j] - want).abs() < 1e-11,
+                                "{set:?} {n} {d} {i} {j}"
+                            );
+                        }
                     }
                 }
             }
