@@ -69,7 +69,7 @@ fn timescales() -> LinePlot {
             points: lags.iter().map(|&l| (l, y(l))).collect(),
             band: lags.iter().map(|&l| (0.85 * y(l), 1.18 * y(l))).collect(),
             dots: true,
-            dashed: false,
+            ..Series::default()
         }
     };
     LinePlot {

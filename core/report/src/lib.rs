@@ -12,6 +12,7 @@
 //! * [`MatrixHeatMap`]: a transition matrix with its numbers.
 //! * [`LinePlot`]: several curves with bands, linear or log axes (timescales, losses).
 //! * [`StateNetwork`]: states sized by population, arrows by flux.
+//! * [`ScatterPlot`]: groups of points, sized by weight.
 //! * [`BarChart`]: grouped bars with intervals.
 
 mod axis;
@@ -22,6 +23,7 @@ mod lines;
 mod marginals;
 mod matrix;
 mod network;
+mod scatter;
 mod surface;
 mod svg;
 
@@ -31,5 +33,6 @@ pub use lines::{LinePlot, Series};
 pub use marginals::{MarginalCurve, MarginalPanel, Marginals};
 pub use matrix::MatrixHeatMap;
 pub use network::{Flux, State, StateNetwork};
+pub use scatter::{Point, PointGroup, ScatterPlot};
 pub use surface::{FreeEnergyPanel, FreeEnergySurfaces, Marker};
 pub use svg::escape;

@@ -17,6 +17,8 @@ pub struct Series {
     pub dashed: bool,
     /// A dot at every point.
     pub dots: bool,
+    /// The number of its colour, for curves that belong together; `None`: its place in the order.
+    pub colour: Option<usize>,
 }
 
 impl Series {
@@ -56,7 +58,10 @@ impl LinePlot {
             .iter()
             .enumerate()
             .filter(|(_, s)| !s.name.is_empty())
-            .map(|(i, s)| LegendEntry { name: &s.name, colour: i, dashed: s.dashed, square: false })
+            .map(|(i, s)| {
+                let colour = s.colour.unwrap_or(i);
+                LegendEntry { name: &s.name, colour, dashed: s.dashed, square: false }
+            })
             .collect();
         let inner = width - 68.0 - 18.0;
         let top = if self.title.is_empty() { 14.0 } else { 36.0 };
@@ -95,7 +100,8 @@ impl LinePlot {
             svg.line((px, area.y), (px, area.y + area.h), style);
             svg.text((px, area.y - 5.0), label, TextStyle::TICK);
         }
-        for (i, s) in self.series.iter().enumerate() {
+        for (place, s) in self.series.iter().enumerate() {
+            let i = s.colour.unwrap_or(place);
             if s.band.len() == s.points.len() {
                 band(&mut svg, &x, &y, s, i);
             }
