@@ -11,7 +11,7 @@ use crate::distances::backbone_groups;
 use crate::torsion_list::residue_name;
 use crate::{
     Combined, FeatureError, Featurizer, PairDistances, PairScheme, RgSecondaryStructure,
-    TorsionFeatures,
+    SecondaryStructureContent, TorsionFeatures,
 };
 
 /// Two residues closer than this touch (nm; closest heavy atoms).
@@ -35,17 +35,20 @@ pub enum FeatureKind {
     Contacts,
     /// Radius of gyration (nm), helix fraction, strand fraction: the protein features of METHOD 7.1.
     RgSs,
+    /// Fraction of the residues in each of DSSP's eight classes.
+    Ss8,
 }
 
 impl FeatureKind {
     /// All, in the order in which they are explained.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Torsions,
         Self::Backbone,
         Self::CaDistances,
         Self::HeavyDistances,
         Self::Contacts,
         Self::RgSs,
+        Self::Ss8,
     ];
 
     /// The name that a user types.
@@ -57,6 +60,7 @@ impl FeatureKind {
             Self::HeavyDistances => "heavy-distances",
             Self::Contacts => "contacts",
             Self::RgSs => "rg-ss",
+            Self::Ss8 => "ss8",
         }
     }
 
@@ -83,6 +87,7 @@ impl FeatureKind {
             Self::HeavyDistances => Box::new(pairs(PairScheme::ClosestHeavy)?),
             Self::Contacts => Box::new(pairs(PairScheme::ClosestHeavy)?.contacts(CONTACT_NM)),
             Self::RgSs => Box::new(RgSecondaryStructure::new(topology)?),
+            Self::Ss8 => Box::new(SecondaryStructureContent::new(topology)?),
         })
     }
 }

@@ -7,6 +7,7 @@
 //! * [`TorsionFeatures`]: cos/sin of backbone and side-chain torsions in PyEMMA's column order.
 //! * [`PairDistances`]: Cα or closest heavy-atom distances of residue pairs, or contacts.
 //! * [`RgSecondaryStructure`]: radius of gyration, helix and strand fraction.
+//! * [`SecondaryStructureContent`]: fraction of each of DSSP's eight classes.
 //! * [`Combined`]: several featurizers side by side; [`FeatureChoice`] names them in words.
 //! * [`Standardisation`]: mean 0 and deviation 1 over pooled trajectories.
 //!
@@ -29,7 +30,7 @@ pub use error::FeatureError;
 pub use featurizer::{
     Combined, FeatureMatrix, Featurizer, compute_all, compute_source, stream_source,
 };
-pub use secondary::RgSecondaryStructure;
+pub use secondary::{RgSecondaryStructure, SecondaryStructureContent};
 pub use standardise::Standardisation;
 pub use torsion_list::{Torsion, TorsionKind, backbone_and_sidechain, torsions_of_kind};
 pub use torsions::TorsionFeatures;

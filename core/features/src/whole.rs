@@ -96,4 +96,30 @@ mod tests {
             assert!((p[0] - f64::from(q[0])).abs() < 1e-5);
         }
     }
+
+    /// A rhombic dodecahedron as GROMACS writes it; atoms moved by whole cell vectors.
+    #[test]
+    fn a_chain_in_a_triclinic_cell_is_put_together() {
+        let vectors = [[2.2, 0.0, 0.0], [0.0, 2.2, 0.0], [1.1, 1.1, 1.555_635]];
+        let cell = Cell::new(&vectors).unwrap();
+        let whole: Vec<[f32; 3]> =
+            (0..12).map(|i| [0.3 * i as f32, 0.1 * (i % 3) as f32, 0.2 * i as f32]).collect();
+        let cut: Vec<[f32; 3]> = whole
+            .iter()
+            .enumerate()
+            .map(|(i, p)| {
+                let n = [i % 3, (i * 5) % 4, (i * 7) % 3].map(|n| n as f32 - 1.0);
+                std::array::from_fn(|k| p[k] + (0..3).map(|v| n[v] * vectors[v][k]).sum::<f32>())
+            })
+            .collect();
+        let groups: Vec<Group> =
+            (0..6).map(|g| Group { anchor: 2 * g, atoms: vec![2 * g + 1] }).collect();
+        let out = make_whole(&cut, Some(&cell), &groups);
+        for i in 1..12 {
+            for k in 0..3 {
+                let (found, want) = (out[i][k] - out[0][k], f64::from(whole[i][k] - whole[0][k]));
+                assert!((found - want).abs() < 1e-5, "{i} {out:?}");
+            }
+        }
+    }
 }
