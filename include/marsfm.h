@@ -1646,6 +1646,48 @@ marsfm_status_t marsfm_msm_populations(const struct marsfm_msm_t *msm,
                                        size_t capacity,
                                        size_t *needed);
 
+/**
+ * Builds a Markov model of a caller's own features: TICA, k-means microstates, PCCA+ macrostates.
+ * Trajectories stay apart. Such a model has no atoms: states come from marsfm_msm_assign_rows.
+ *
+ * - rows: n_trajectories matrices, row-major, n_features doubles to a frame.
+ * - n_frames: frames of each of them.
+ * - options: lags in ps and sizes; frame_ps must be set.
+ * - msm: takes the new model; free it with marsfm_msm_free.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_MSM (a number that is not finite, with its
+ * trajectory and frame; a lag longer than the data and the like). [any thread]
+ *
+ * Example: marsfm_msm_build_from_rows(runs, lengths, 4, 12, &options, &msm);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_msm_build_from_rows(const double *const *rows,
+                                           const size_t *n_frames,
+                                           size_t n_trajectories,
+                                           size_t n_features,
+                                           const struct marsfm_msm_options_t *options,
+                                           struct marsfm_msm_t **msm);
+
+/**
+ * Tells the states of rows of features, for any model: rows must be what it was built of.
+ *
+ * - rows: n_frames x n_features doubles, row-major.
+ * - microstates, macrostates: take n_frames states each, from 0; -1 for a frame of none. Either may
+ *   be NULL.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_MSM (another number of features, a number
+ * that is not finite). [any thread]
+ *
+ * Example: marsfm_msm_assign_rows(msm, rows, 1000, 12, NULL, macrostates);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_msm_assign_rows(const struct marsfm_msm_t *msm,
+                                       const double *rows,
+                                       size_t n_frames,
+                                       size_t n_features,
+                                       int32_t *microstates,
+                                       int32_t *macrostates);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

@@ -16,6 +16,7 @@ mod log;
 mod model;
 mod msm;
 mod msm_numbers;
+mod msm_rows;
 mod positions;
 mod seed;
 mod session;

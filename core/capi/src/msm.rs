@@ -21,7 +21,7 @@ use crate::types::*;
 /// A Markov model, opaque. Immutable: share it between threads.
 pub struct Msm(pub(crate) StateModel);
 
-fn finished(model: StateModel) -> Msm {
+pub(crate) fn finished(model: StateModel) -> Msm {
     for warning in &model.msm().warnings {
         tell(MARSFM_LOG_WARNING, &format!("Markov model: {warning}"));
     }
@@ -267,7 +267,7 @@ pub unsafe extern "C" fn marsfm_msm_info(msm: *const Msm, info: *mut MsmInfo) ->
             let lag_ps = |frames: usize| frames as f64 * frame_ps;
             let value = MsmInfo {
                 struct_size: 0,
-                n_atoms: states.atoms().len() as u64,
+                n_atoms: states.n_atoms() as u64,
                 n_frames: model.micro_trajectories.iter().map(|t| t.len() as u64).sum(),
                 n_microstates: model.micro_populations.len() as u64,
                 n_macrostates: model.n_macrostates() as u64,
@@ -304,7 +304,7 @@ pub unsafe extern "C" fn marsfm_msm_assign(
         // SAFETY: as the C contract.
         let (msm, positions_nm, cell_nm) = unsafe {
             let msm = &handle(msm, "msm")?.0;
-            (msm, positions::read(xyz, msm.atoms().len())?, positions::cell(box_nm))
+            (msm, positions::read(xyz, msm.n_atoms())?, positions::cell(box_nm))
         };
         let (micro, coarse) = msm.assign(&Start { positions_nm: &positions_nm, cell_nm })?;
         for (at, state) in [(microstate, micro), (macrostate, coarse)] {
@@ -317,7 +317,7 @@ pub unsafe extern "C" fn marsfm_msm_assign(
     })
 }
 
-fn settings(options: &MsmOptions) -> Checked<(MsmSettings, Option<f64>)> {
+pub(crate) fn settings(options: &MsmOptions) -> Checked<(MsmSettings, Option<f64>)> {
     let positive = |what: &str, value: f64| match value {
         0.0 => Ok(None),
         v if v.is_finite() && v > 0.0 => Ok(Some(v)),

@@ -45,7 +45,7 @@ const OTHERS: [(&str, &str); 10] = [
 ];
 
 /// The files that export, in the order of the header.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "types",
     "library",
     "log",
@@ -59,6 +59,7 @@ const SOURCES: [&str; 13] = [
     "trajectory",
     "msm",
     "msm_numbers",
+    "msm_rows",
 ];
 
 const TOP: &str = "\

@@ -106,7 +106,8 @@ pub enum MsmError {
     },
     /// No transition was counted.
     #[error(
-        "no transition was counted at lag {lag}: the trajectories are too short or masked throughout"
+        "no transition was counted at lag {lag}: the trajectories are too short or masked throughout, \
+         or so many states were asked for that none is seen twice (ask for fewer)"
     )]
     NoTransitions {
         /// Lag in frames.
@@ -214,6 +215,13 @@ pub enum Warning {
         asked: usize,
         /// Given.
         got: usize,
+    },
+    /// So few frames to a microstate that its transitions are noise.
+    FewFramesPerState {
+        /// Frames.
+        n_frames: usize,
+        /// Microstates.
+        n_states: usize,
     },
     /// k-means stopped at its iteration limit.
     NotConverged {

@@ -219,7 +219,7 @@ impl KMeans {
                 inertia += sums.squares[j] - n * moved;
             }
             if self.empty == EmptyCluster::Reseed && !empty.is_empty() {
-                let drop = self.reseed(data, &mut new, &empty, &mut reseeded);
+                let drop = data.reseed(&mut new, &empty, &mut reseeded);
                 if !drop.is_empty() {
                     new = without_rows(&new, &drop);
                 }
@@ -253,39 +253,6 @@ impl KMeans {
             warnings.push(Warning::EmptyClusters { reseeded, empty });
         }
         Ok(KMeansModel { centers, inertias, converged, warnings })
-    }
-
-    /// Puts empty centres at the farthest frames; those with nowhere to go are returned.
-    fn reseed<T: Real>(
-        &self,
-        data: &Data<'_, T>,
-        centers: &mut Matrix,
-        empty: &[usize],
-        reseeded: &mut usize,
-    ) -> Vec<usize> {
-        let filled = without_rows(centers, empty);
-        let mut nearest = vec![T::INFINITY; data.n_rows()];
-        for j in 0..filled.n_rows() {
-            data.lower(&mut nearest, filled.row(j));
-        }
-        let mut homeless = Vec::new();
-        for &j in empty {
-            let mut far = 0;
-            for (i, v) in nearest.iter().enumerate() {
-                if *v > nearest[far] {
-                    far = i;
-                }
-            }
-            if !(nearest[far] > T::ZERO) {
-                homeless.push(j);
-                continue;
-            }
-            let center: Vec<f64> = data.row(far).collect();
-            centers.row_mut(j).copy_from_slice(&center);
-            data.lower(&mut nearest, &center);
-            *reseeded += 1;
-        }
-        homeless
     }
 }
 
@@ -372,7 +339,7 @@ fn without_rows(m: &Matrix, drop: &[usize]) -> Matrix {
 }
 
 /// All frames as one sequence.
-struct Data<'a, T> {
+pub(crate) struct Data<'a, T> {
     trajectories: Vec<Rows<'a, T>>,
     starts: Vec<usize>,
     width: usize,
@@ -380,10 +347,10 @@ struct Data<'a, T> {
 }
 
 /// Sums of one pass; positions are relative to the centres, which keeps digits at an offset.
-struct ClusterSums {
-    counts: Vec<f64>,
-    sums: Vec<f64>,
-    squares: Vec<f64>,
+pub(crate) struct ClusterSums {
+    pub(crate) counts: Vec<f64>,
+    pub(crate) sums: Vec<f64>,
+    pub(crate) squares: Vec<f64>,
     /// Hash of the assignment, in frame order.
     fingerprint: u64,
 }
@@ -395,7 +362,7 @@ fn hash(h: u64, word: u64) -> u64 {
 }
 
 impl<'a, T: Real> Data<'a, T> {
-    fn new(trajectories: &[Rows<'a, T>]) -> Result<Self, MsmError> {
+    pub(crate) fn new(trajectories: &[Rows<'a, T>]) -> Result<Self, MsmError> {
         let width = common_width(trajectories)?;
         let mut starts = vec![0];
         for (i, rows) in trajectories.iter().enumerate() {
@@ -457,7 +424,39 @@ impl<'a, T: Real> Data<'a, T> {
         });
     }
 
-    fn cluster_sums(&self, centers: &Matrix) -> ClusterSums {
+    /// Puts empty centres at the farthest frames; those with nowhere to go are returned.
+    pub(crate) fn reseed(
+        &self,
+        centers: &mut Matrix,
+        empty: &[usize],
+        reseeded: &mut usize,
+    ) -> Vec<usize> {
+        let filled = without_rows(centers, empty);
+        let mut nearest = vec![T::INFINITY; self.n_rows()];
+        for j in 0..filled.n_rows() {
+            self.lower(&mut nearest, filled.row(j));
+        }
+        let mut homeless = Vec::new();
+        for &j in empty {
+            let mut far = 0;
+            for (i, v) in nearest.iter().enumerate() {
+                if *v > nearest[far] {
+                    far = i;
+                }
+            }
+            if !(nearest[far] > T::ZERO) {
+                homeless.push(j);
+                continue;
+            }
+            let center: Vec<f64> = self.row(far).collect();
+            centers.row_mut(j).copy_from_slice(&center);
+            self.lower(&mut nearest, &center);
+            *reseeded += 1;
+        }
+        homeless
+    }
+
+    pub(crate) fn cluster_sums(&self, centers: &Matrix) -> ClusterSums {
         let (k, d, n) = (centers.n_rows(), self.width, self.n_rows());
         let packed = Packed::<T>::new(centers);
         let zero = || ClusterSums {

@@ -19,6 +19,9 @@ use crate::{
     Tica, TicaModel, Warning, count_transitions,
 };
 
+/// Fewer frames than this to a microstate, on average, and the model is fitted to noise.
+pub const FRAMES_PER_MICROSTATE: usize = 20;
+
 /// Settings of a build; the defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MsmBuilder {
@@ -43,6 +46,10 @@ pub struct MsmBuilder {
     pub rng_seed: u64,
     /// Limit of k-means iterations.
     pub kmeans_iterations: usize,
+    /// Whether a build in passes, whose k-means sees a subsample of the frames, lets mini-batches of
+    /// all frames move the centres. A build in memory sees all of them anyway.
+    #[serde(default)]
+    pub mini_batch: bool,
     /// Lags of the implied timescales in frames; `None` chooses 1, 2, 5, 10, … up to ten MSM lags
     /// or a third of the longest trajectory.
     pub timescale_lags: Option<Vec<usize>>,
@@ -114,6 +121,7 @@ impl MsmBuilder {
             reweighted: false,
             rng_seed: 137,
             kmeans_iterations: 100,
+            mini_batch: false,
             timescale_lags: None,
         }
     }
@@ -164,6 +172,10 @@ impl MsmBuilder {
         warnings.extend(kmeans.warnings.iter().filter(|w| !is_fewer(w)).cloned());
         if n_micro < self.n_microstates {
             warnings.push(Warning::FewerClusters { asked: self.n_microstates, got: n_micro });
+        }
+        let n_frames: usize = micro_trajectories.iter().map(Vec::len).sum();
+        if n_frames < FRAMES_PER_MICROSTATE * n_micro {
+            warnings.push(Warning::FewFramesPerState { n_frames, n_states: n_micro });
         }
         warnings.extend(micro.warnings.iter().cloned());
         let pcca = self.metastable_sets(&micro)?;

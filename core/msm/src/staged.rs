@@ -16,7 +16,9 @@ use crate::kmeans::assign;
 use crate::moments::PairMoments;
 use crate::order::{Digest, by_digest, mix};
 use crate::stream::MomentStream;
-use crate::{KMeansModel, Msm, MsmBuilder, MsmError, Real, Rows, Tica, TicaModel, Warning};
+use crate::{
+    KMeansModel, MiniBatchKMeans, Msm, MsmBuilder, MsmError, Real, Rows, Tica, TicaModel, Warning,
+};
 
 /// What all parts of a build share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,6 +85,14 @@ pub struct PointPass<'a> {
     stride: usize,
     frame: usize,
     points: Vec<f64>,
+}
+
+/// Looks at all trajectories, one after another, between the second pass and the third: mini-batches
+/// of all frames move the centres that the subsample gave.
+pub struct Refinement {
+    centers: Centers,
+    kmeans: MiniBatchKMeans,
+    frames: usize,
 }
 
 /// Looks at one trajectory for the third time.
@@ -172,13 +182,20 @@ impl Projection {
 
     /// The centres, from every trajectory's points.
     pub fn centers(self, parts: Parts<Vec<f64>>) -> Result<Centers, MsmError> {
-        complete(&parts, self.plan.n_trajectories)?;
+        let k = self.plan.settings.n_microstates;
+        self.some_centers(k, &parts)
+    }
+
+    /// The same, of at most `k` centres: for data so few that with more of them no microstate is seen
+    /// twice ([`MsmError::NoTransitions`]), where [`MsmBuilder::build`] halves their number.
+    pub fn some_centers(self, k: usize, parts: &Parts<Vec<f64>>) -> Result<Centers, MsmError> {
+        complete(parts, self.plan.n_trajectories)?;
         let width = self.tica.n_kept;
         let points = by_digest(&self.digests)
             .iter()
             .map(|number| Rows::new(&parts[number], width))
             .collect::<Result<Vec<_>, MsmError>>()?;
-        let kmeans = self.plan.settings.centers(self.plan.settings.n_microstates, &points)?;
+        let kmeans = self.plan.settings.centers(k, &points)?;
         let n_points = points.iter().map(Rows::n_rows).sum();
         Ok(Centers { projection: self, kmeans, n_points })
     }
@@ -204,6 +221,13 @@ impl PointPass<'_> {
 }
 
 impl Centers {
+    /// Begins to move the centres by mini-batches. Each batch depends on the one before it, so this
+    /// pass cannot be spread over jobs.
+    pub fn refine(self) -> Refinement {
+        let kmeans = MiniBatchKMeans::from_centers(self.kmeans.centers.clone());
+        Refinement { centers: self, kmeans, frames: 0 }
+    }
+
     /// Begins the third pass over a trajectory.
     pub fn states(&self) -> StatePass<'_> {
         StatePass { centers: self, states: Vec::new() }
@@ -224,6 +248,27 @@ impl Centers {
         msm.origin = plan.origin;
         msm.clustered_frames = n_points as u64;
         Ok(msm)
+    }
+}
+
+impl Refinement {
+    /// Trajectories in the order in which they are to be pushed.
+    pub fn order(&self) -> Vec<usize> {
+        by_digest(&self.centers.projection.digests)
+    }
+
+    /// Takes the next frames.
+    pub fn push<T: Real>(&mut self, rows: &Rows<'_, T>) -> Result<(), MsmError> {
+        let tica = &self.centers.projection.tica;
+        self.frames += rows.n_rows();
+        self.kmeans.push(&Rows::new(&tica.transform(rows)?, tica.n_kept)?)
+    }
+
+    /// The moved centres; their inertia is that of all frames, to the centres they met.
+    pub fn finish(self) -> Result<Centers, MsmError> {
+        let mut kmeans = self.kmeans.finish()?;
+        kmeans.inertias = vec![kmeans.inertias.iter().sum()];
+        Ok(Centers { kmeans, n_points: self.frames, ..self.centers })
     }
 }
 
@@ -327,6 +372,48 @@ mod tests {
         assert!(a.inertia < 0.3 * full.inertia, "{} {}", a.inertia, full.inertia);
         let (x, y) = (a.micro.timescales(1).unwrap()[0], full.micro.timescales(1).unwrap()[0]);
         assert!((x / y - 1.0).abs() < 0.15, "{x} {y}");
+    }
+
+    #[test]
+    fn mini_batches_of_all_frames_improve_the_centres_of_a_subsample() {
+        let data = data();
+        let rows: Vec<Rows<'_, f64>> = data.iter().map(|d| Rows::new(d, 3).unwrap()).collect();
+        let plan = plan(200);
+        let each = |n: usize| data[n].chunks(3 * 100).map(|p| Rows::new(p, 3).unwrap());
+        let (mut moments, mut points) = (Parts::new(), Parts::new());
+        for n in 0..6 {
+            let mut pass = plan.moments(3).unwrap();
+            each(n).for_each(|p| pass.push(&p).unwrap());
+            moments.insert(n, pass.finish().unwrap());
+        }
+        let projection = plan.projection(moments).unwrap();
+        for n in 0..6 {
+            let mut pass = projection.points(n);
+            each(n).for_each(|p| pass.push(&p).unwrap());
+            points.insert(n, pass.finish());
+        }
+        let before = projection.centers(points).unwrap();
+        let mut pass = before.clone().refine();
+        for n in pass.order() {
+            each(n).for_each(|p| pass.push(&p).unwrap());
+        }
+        let after = pass.finish().unwrap();
+        assert_eq!(after.n_points, 5235);
+        let inertia = |c: &Centers| {
+            let squares = |r: &Rows<'_, f64>| -> f64 {
+                let y = c.projection.tica.transform(r).unwrap();
+                let y = Rows::new(&y, c.projection.tica.n_kept).unwrap();
+                let states = assign(&c.kmeans.centers, &y).unwrap();
+                let one = |i: usize| {
+                    let center = c.kmeans.centers.row(states[i] as usize);
+                    y.row(i).iter().zip(center).map(|(a, b)| (a - b).powi(2)).sum::<f64>()
+                };
+                (0..y.n_rows()).map(one).sum()
+            };
+            rows.iter().map(squares).sum::<f64>()
+        };
+        let (a, b) = (inertia(&before), inertia(&after));
+        assert!(b < 0.95 * a, "{a} {b}");
     }
 
     #[test]

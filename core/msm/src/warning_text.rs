@@ -39,6 +39,11 @@ impl fmt::Display for Warning {
                     "{got} microstates instead of {asked}: there are not enough distinct frames for more"
                 )
             }
+            Self::FewFramesPerState { n_frames, n_states } => write!(
+                f,
+                "{n_frames} frames for {n_states} microstates, {:.1} each: transitions between them are mostly noise; use fewer microstates (20 frames each) or more MD",
+                *n_frames as f64 / *n_states as f64
+            ),
             Self::NotConverged { iterations, change } => write!(
                 f,
                 "k-means stopped after {iterations} iterations while its inertia still changed by {change:.1e}"

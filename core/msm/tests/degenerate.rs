@@ -4,7 +4,7 @@
 use marsfm_msm::counts::{CountMode, count_transitions, states_from_f64};
 use marsfm_msm::estimate::{ReversibleMle, non_reversible};
 use marsfm_msm::kmeans::{EmptyCluster, KMeans};
-use marsfm_msm::{Matrix, MsmBuilder, MsmError, Pcca, Rows, Tica, Warning};
+use marsfm_msm::{Matrix, Msm, MsmBuilder, MsmError, Pcca, Rows, Tica, Warning};
 
 /// A deterministic wiggle with a slow and a fast part.
 fn signal(n: usize, d: usize) -> Vec<f64> {
@@ -133,6 +133,20 @@ fn fewer_frames_than_clusters() {
     let given = Matrix::from_vec(5, 1, vec![0.0, 2.0, 4.0, 6.0, 8.0]).unwrap();
     let model = KMeans::new(5, 3).fit_from(&[rows(&x, 1)], given).unwrap();
     assert!(model.warnings.contains(&Warning::FewerClusters { asked: 5, got: 3 }));
+}
+
+#[test]
+fn so_few_frames_to_a_microstate_that_transitions_are_noise() {
+    let x = signal(300, 2);
+    let builder = MsmBuilder { n_macrostates: 2, ..MsmBuilder::new(1) };
+    let few = MsmBuilder { n_microstates: 10, ..builder.clone() }.build(&[rows(&x, 2)]).unwrap();
+    let told = |m: &Msm| {
+        m.warnings.iter().find(|w| matches!(w, Warning::FewFramesPerState { .. })).cloned()
+    };
+    assert_eq!(told(&few), None);
+    let many = MsmBuilder { n_microstates: 50, ..builder }.build(&[rows(&x, 2)]).unwrap();
+    let expected = Warning::FewFramesPerState { n_frames: 300, n_states: 50 };
+    assert_eq!(told(&many), Some(expected));
 }
 
 #[test]

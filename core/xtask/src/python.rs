@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 
 /// What pip is asked for. The OpenMM plugin serves every 8.x from 8.1 on.
 const OPENMM: [&str; 2] = ["openmm>=8.1,<9", "numpy"];
-/// What scores are compared with, and what writes the files that readers are tested on.
+/// What scores and Markov models are compared with, and what writes the files that readers are tested on.
 const PEERS: [&str; 5] = ["mdtraj", "scipy", "deeptime", "h5py", "tables"];
 
 /// The folder with `python3` of an environment that can import OpenMM; made if it is not there.

@@ -37,6 +37,12 @@ fn a_markov_model_is_built_from_files() {
 }
 
 #[test]
+fn a_markov_model_is_built_of_a_callers_own_numbers() {
+    let program = compile("tests/c/rows.c", "-std=c99", "rows");
+    run(&mut Command::new(program));
+}
+
+#[test]
 fn jumps_are_drawn_while_the_caller_goes_on() {
     let program = compile("tests/c/jobs.c", "-std=c11", "jobs");
     run(Command::new(program).arg(peptide()).arg(model()));

@@ -2,9 +2,11 @@
 //! surrogate, trajectories of an MDGen surrogate.
 
 mod cluster;
+mod deeptime;
 mod errors;
 mod evaluate;
 mod import;
+mod little;
 mod loops;
 mod msm;
 mod resume;

@@ -55,13 +55,18 @@ fn build(trajectories: &[&str], out: &str) -> String {
     good(&arguments)
 }
 
-/// The first replica as four trajectories; an XTC file may be cut between any two frames.
-fn pieces(folder: &Folder) -> Vec<String> {
-    let whole = std::fs::read(root().join(&replicas()[0])).unwrap();
+/// An XTC file, which may be cut between any two frames, and where its frames begin.
+pub fn frames(file: &str) -> (Vec<u8>, Vec<usize>) {
+    let whole = std::fs::read(root().join(file)).unwrap();
     // Every XTC frame begins with the magic number 1995 and the number of atoms.
     let head = &whole[..8];
-    let starts: Vec<usize> =
-        (0..whole.len() - 8).step_by(4).filter(|i| &whole[*i..*i + 8] == head).collect();
+    let starts = (0..whole.len() - 8).step_by(4).filter(|i| &whole[*i..*i + 8] == head).collect();
+    (whole, starts)
+}
+
+/// The first replica as four trajectories.
+fn pieces(folder: &Folder) -> Vec<String> {
+    let (whole, starts) = frames(&replicas()[0]);
     let n = starts.len();
     let cuts = [0, starts[n / 4], starts[n / 2], starts[3 * n / 4], whole.len()];
     let write = |k: usize| {

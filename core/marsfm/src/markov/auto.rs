@@ -1,12 +1,13 @@
 //! Settings chosen from the data, each with a line that says why: features by cross-validated
-//! VAMP-2, lags where timescales level off, the number of macrostates by the largest gap between
-//! timescales. A choice that the user made is left alone.
+//! VAMP-2, no more microstates than the frames can fill, lags where timescales level off, the number
+//! of macrostates by the largest gap between timescales. A choice that the user made is left alone.
+//! Little data get small models: of features that score alike the fewest win.
 
 use anyhow::{Context, Result};
 use marsfm_features::{FeatureChoice, FeatureKind};
 use marsfm_host::Host;
 use marsfm_msm::vamp::vamp2_cross_validated;
-use marsfm_msm::{Msm, MsmBuilder, MsmError, Rows, Tica};
+use marsfm_msm::{FRAMES_PER_MICROSTATE, Msm, MsmBuilder, MsmError, Rows, Tica};
 use serde::Serialize;
 
 use super::files::{FeatureFiles, TrajectoryFiles};
@@ -18,12 +19,18 @@ const LEVEL: f64 = 0.15;
 /// Processes whose VAMP-2 score is compared.
 const SCORED: usize = 5;
 const FOLDS: usize = 5;
+/// Frames to a feature below which TICA fits noise.
+const FRAMES_PER_FEATURE: usize = 10;
+/// Relaxation times of the slowest process that the data should last.
+const RELAXATIONS: f64 = 10.0;
 
 /// What the user has fixed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fixed {
     /// The features.
     pub features: bool,
+    /// The number of microstates.
+    pub microstates: bool,
     /// The TICA lag.
     pub tica_lag: bool,
     /// The MSM lag.
@@ -69,6 +76,21 @@ pub fn choose(
         .collect::<Result<Vec<_>, MsmError>>()?;
     let longest = rows.iter().map(Rows::n_rows).max().unwrap_or(0);
     let frame_ps = files.frame_ps();
+    let total: usize = rows.iter().map(Rows::n_rows).sum();
+    let width = files.n_features();
+    if total < FRAMES_PER_FEATURE * width {
+        let why = format!(
+            "{total} frames for {width} features: the slow coordinates are partly fitted noise; \
+             fewer features (--features) or {} frames would do",
+            FRAMES_PER_FEATURE * width
+        );
+        say("trust", "few frames for the features".into(), why);
+    }
+    if !fixed.microstates {
+        let (n, why) = microstates(total, request.settings.microstates);
+        request.settings.microstates = n;
+        say("microstates", n.to_string(), why);
+    }
     let lags = ladder(longest / 5);
     if !fixed.tica_lag {
         progress("choosing the TICA lag");
@@ -126,7 +148,31 @@ pub fn choose(
         };
         say("pair lag", format!("{} ps", request.settings.pair_lag_ps), why);
     }
+    let at = msm.implied_timescales.iter().find(|t| t.lag == msm_lag);
+    if let Some(slowest) = at.and_then(|t| t.timescales.first()) {
+        let lasts = total as f64 / slowest;
+        if lasts < RELAXATIONS {
+            let why = format!(
+                "all trajectories together last {lasts:.1} times the slowest timescale ({:.0} ps), \
+                 which is then little more than a guess; {RELAXATIONS:.0} times would be enough",
+                slowest * frame_ps
+            );
+            say("trust", "too little data".into(), why);
+        }
+    }
     Ok(choices)
+}
+
+/// As many microstates as asked, or as many as the frames can fill.
+fn microstates(frames: usize, asked: usize) -> (usize, String) {
+    let n = (frames / FRAMES_PER_MICROSTATE).clamp(2, asked.max(2));
+    let each = frames as f64 / n as f64;
+    let why = if n < asked {
+        format!("{frames} frames fill no more, {each:.0} each; {asked} would be fitted to noise")
+    } else {
+        format!("the usual number; {each:.0} frames each")
+    };
+    (n, why)
 }
 
 fn kmeans(msm: &Msm) -> marsfm_msm::KMeansModel {
@@ -197,7 +243,7 @@ fn gap(msm: &Msm, lag: usize, most: usize) -> (usize, String) {
 }
 
 fn features(host: &Host, files: &TrajectoryFiles, lag_ps: f64) -> Result<(FeatureChoice, String)> {
-    let mut scores: Vec<(FeatureChoice, f64, f64)> = Vec::new();
+    let mut scores: Vec<Score> = Vec::new();
     for kind in FeatureKind::ALL {
         let choice = FeatureChoice(vec![kind]);
         let wanted = super::files::Features { choice: choice.clone(), plugin: None };
@@ -218,22 +264,39 @@ fn features(host: &Host, files: &TrajectoryFiles, lag_ps: f64) -> Result<(Featur
                 let mean = folds.iter().sum::<f64>() / folds.len() as f64;
                 let square = folds.iter().map(|s| (s - mean) * (s - mean)).sum::<f64>();
                 let error = (square / (folds.len() * (folds.len() - 1)) as f64).sqrt();
-                scores.push((choice, mean, error));
+                scores.push(Score { choice, width: opened.n_features(), mean, error });
             }
             // Constant features (contacts that never break) cannot be scored.
             Err(MsmError::NoVariance { .. }) => {}
             Err(e) => return Err(e).with_context(|| format!("VAMP-2 score of {choice}")),
         }
     }
-    scores.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let (best, _, _) = scores.first().cloned().context("no features could be scored")?;
+    let (best, why) = best_features(scores).context("no features could be scored")?;
+    Ok((best, format!("cross-validated VAMP-2 of {SCORED} processes at {lag_ps} ps: {why}")))
+}
+
+/// Cross-validated score of one family of features.
+struct Score {
+    choice: FeatureChoice,
+    width: usize,
+    mean: f64,
+    error: f64,
+}
+
+/// The fewest features among those whose score is the highest but for its standard error.
+fn best_features(mut scores: Vec<Score>) -> Option<(FeatureChoice, String)> {
+    scores.sort_by(|a, b| b.mean.total_cmp(&a.mean));
+    let first = scores.first()?;
+    let bar = first.mean - first.error;
+    let alike = scores.iter().filter(|s| s.mean >= bar);
+    let best = alike.min_by_key(|s| s.width)?;
     let table: Vec<_> =
-        scores.iter().map(|(c, mean, error)| format!("{c} {mean:.2} ± {error:.2}")).collect();
-    let why = format!(
-        "highest cross-validated VAMP-2 of {SCORED} processes at {lag_ps} ps: {}",
-        table.join(", ")
-    );
-    Ok((best, why))
+        scores.iter().map(|s| format!("{} {:.2} ± {:.2}", s.choice, s.mean, s.error)).collect();
+    let rule = match best.choice == first.choice {
+        true => "the highest",
+        false => "no worse than the highest within its error, of fewer features",
+    };
+    Some((best.choice.clone(), format!("{}; {rule}", table.join(", "))))
 }
 
 #[cfg(test)]
@@ -260,5 +323,33 @@ mod tests {
         assert_eq!(lag, 2);
         let (lag, why) = level(&lags, 1.0, times(&[0.5, 0.5, 0.5, 0.5, 0.5])).unwrap();
         assert!(lag == 1 && why.contains("no process"), "{lag} {why}");
+    }
+
+    #[test]
+    fn little_data_get_small_models() {
+        assert_eq!(microstates(100_000, 100).0, 100);
+        let (n, why) = microstates(275, 100);
+        assert!(n == 13 && why.contains("21 each") && why.contains("noise"), "{n} {why}");
+        assert_eq!(microstates(10, 100).0, 2);
+        let score = |kind, width, mean, error| Score {
+            choice: FeatureChoice(vec![kind]),
+            width,
+            mean,
+            error,
+        };
+        let scores = || {
+            vec![
+                score(FeatureKind::Torsions, 80, 3.0, 0.2),
+                score(FeatureKind::Backbone, 36, 2.9, 0.1),
+                score(FeatureKind::RgSs, 3, 1.5, 0.1),
+            ]
+        };
+        let (choice, why) = best_features(scores()).unwrap();
+        assert!(choice.to_string() == "backbone" && why.contains("fewer"), "{choice} {why}");
+        let mut sure = scores();
+        sure[0].error = 0.01;
+        let (choice, why) = best_features(sure).unwrap();
+        assert!(choice.to_string() == "torsions" && why.ends_with("the highest"), "{choice} {why}");
+        assert!(best_features(vec![]).is_none());
     }
 }

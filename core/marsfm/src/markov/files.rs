@@ -22,6 +22,18 @@ pub struct Features {
     pub plugin: Option<(String, Option<String>)>,
 }
 
+impl Features {
+    /// That they are made of atoms; a model of a caller's own rows of numbers names none.
+    pub fn of_atoms(&self) -> Result<(), String> {
+        if self.choice.0.is_empty() && self.plugin.is_none() {
+            let why =
+                "the model was built of a caller's own rows of numbers, which no trajectory has";
+            return Err(why.into());
+        }
+        Ok(())
+    }
+}
+
 /// Files of one molecule.
 #[derive(Clone, Debug)]
 pub struct TrajectoryFiles {
@@ -76,6 +88,7 @@ pub struct FeatureFiles<'a> {
 impl<'a> FeatureFiles<'a> {
     /// Reads the topology and the first two frames.
     pub fn open(host: &'a Host, files: &'a TrajectoryFiles, features: &Features) -> Result<Self> {
+        features.of_atoms().map_err(anyhow::Error::msg)?;
         let (topology, _) = host.read_topology(&files.topology)?;
         let Some(first) = files.trajectories.first() else { bail!("no trajectory was given") };
         let mut source = host.open(first, Some(topology.len()))?;

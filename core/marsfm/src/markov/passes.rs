@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use marsfm_host::Host;
 use marsfm_msm::staged::{Centers, Parts, Plan, Projection, TrajectoryMoments};
-use marsfm_msm::{Msm, MsmBuilder};
+use marsfm_msm::{Msm, MsmBuilder, MsmError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -31,6 +31,8 @@ pub struct FilesRequest {
     pub var_cutoff: f64,
     /// Scaling of the projection.
     pub scaling: marsfm_msm::Scaling,
+    /// Whether one more pass lets mini-batches of all frames move the centres that a subsample gave.
+    pub mini_batch: bool,
 }
 
 impl FilesRequest {
@@ -46,6 +48,7 @@ impl FilesRequest {
             rng_seed: s.rng_seed,
             var_cutoff: self.var_cutoff,
             scaling: self.scaling,
+            mini_batch: self.mini_batch,
             ..MsmBuilder::new(1)
         })
     }
@@ -76,19 +79,36 @@ pub fn build(
         parts.insert(number, moments(&files, &plan, number)?);
         each(1, number);
     }
-    let projection = plan.projection(parts)?;
+    let projection = plan.clone().projection(parts)?;
     let mut parts = Parts::new();
     for number in all.clone() {
         parts.insert(number, points(&files, &projection, number)?);
         each(2, number);
     }
-    let centers = projection.centers(parts)?;
-    let mut parts = Parts::new();
-    for number in all {
-        parts.insert(number, states(&files, &centers, number)?);
-        each(3, number);
+    let mut k = plan.settings.n_microstates;
+    loop {
+        let mut centers = projection.clone().some_centers(k, &parts)?;
+        if request.mini_batch {
+            let mut pass = centers.refine();
+            for (done, number) in pass.order().into_iter().enumerate() {
+                files.read(number, |rows| pass.push(rows))?;
+                each(3, done);
+            }
+            centers = pass.finish()?;
+        }
+        let found = centers.kmeans.centers.n_rows();
+        let last = if request.mini_batch { 4 } else { 3 };
+        let mut all_states = Parts::new();
+        for number in all.clone() {
+            all_states.insert(number, states(&files, &centers, number)?);
+            each(last, number);
+        }
+        match centers.model(all_states) {
+            // As the build in memory does where no microstate is seen twice.
+            Err(MsmError::NoTransitions { .. }) if found > 1 => k = found / 2,
+            result => return Ok(result?),
+        }
     }
-    Ok(centers.model(parts)?)
 }
 
 fn moments(files: &FeatureFiles, plan: &Plan, number: usize) -> Result<TrajectoryMoments> {
@@ -188,6 +208,11 @@ pub fn partial(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<()> {
     let files = FeatureFiles::open(host, &request.files, &request.features)?;
+    ensure!(
+        !request.mini_batch,
+        "mini-batches follow one another and cannot be spread over jobs: build in one run, or \
+         without them"
+    );
     let plan = request.plan(&files)?;
     let mine: Vec<usize> = (share.index - 1..files.n_trajectories()).step_by(share.of).collect();
     let mut done = 0;

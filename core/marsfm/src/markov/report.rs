@@ -9,7 +9,7 @@ use marsfm_metrics::histogram::Bins;
 use marsfm_msm::{Msm, Rows};
 use marsfm_report::{
     Column, Flux, FreeEnergyPanel, FreeEnergySurfaces, KeyFigure, LinePlot, Marker, MatrixHeatMap,
-    Report, Series, State, StateNetwork, Table,
+    Point, PointGroup, Report, ScatterPlot, Series, State, StateNetwork, Table,
 };
 
 use super::auto::Choice;
@@ -134,10 +134,18 @@ pub fn write(
                 max: None,
                 panels: vec![panel],
             };
-            page.figure(
-                &figure.svg(),
-                "Frames weighted by the stationary distribution; numbers mark the macrostates.",
-            );
+            page.figure_row(&[
+                (
+                    figure.svg(),
+                    "Frames weighted by the stationary distribution; numbers mark the macrostates."
+                        .into(),
+                ),
+                (
+                    microstates(msm),
+                    "Centres of the microstates, area by number of frames, colour by macrostate."
+                        .into(),
+                ),
+            ]);
         }
         None => {
             page.paragraph(
@@ -163,6 +171,24 @@ pub fn write(
     }
     page.footer(format!("marsfm {}", env!("CARGO_PKG_VERSION")));
     page.write(path).with_context(|| path.display().to_string())
+}
+
+fn microstates(msm: &Msm) -> String {
+    let points = |set: usize| {
+        let mine = (0..msm.centers.n_rows()).filter(move |i| msm.macro_of_micro[*i] == Some(set));
+        mine.map(|i| Point {
+            at: (msm.centers[(i, 0)], msm.centers[(i, 1)]),
+            weight: msm.micro_populations[i] as f64,
+        })
+    };
+    let group = |set: usize| PointGroup { name: set.to_string(), points: points(set).collect() };
+    ScatterPlot {
+        title: "Microstates".into(),
+        x_label: "TICA 1".into(),
+        y_label: "TICA 2".into(),
+        groups: (0..msm.n_macrostates()).map(group).collect(),
+    }
+    .svg()
 }
 
 fn key_figures(msm: &Msm, v: &Validation, unit: &str) -> Vec<KeyFigure> {
@@ -209,6 +235,7 @@ fn timescales(v: &Validation, unit: &str) -> String {
             band: if all_have { at.iter().map(|t| t.intervals_ps[k]).collect() } else { vec![] },
             dashed: false,
             dots: true,
+            colour: None,
         }
     });
     LinePlot {
@@ -236,6 +263,7 @@ fn kolmogorov(v: &Validation, unit: &str) -> String {
         band: vec![],
         dashed,
         dots: !dashed,
+        colour: Some(i),
     };
     LinePlot {
         title: "Chapman–Kolmogorov".into(),

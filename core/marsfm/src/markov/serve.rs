@@ -96,6 +96,7 @@ pub fn refit(
         },
         var_cutoff: s.var_cutoff,
         scaling: s.scaling,
+        mini_batch: s.mini_batch,
     };
     passes::build(host, &request, progress)
 }

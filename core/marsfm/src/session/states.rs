@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use marsfm_features::Featurizer;
+use marsfm_features::{FeatureChoice, Featurizer};
 use marsfm_host::Host;
 use marsfm_msm::{Drift, Msm, MsmBuilder, MsmError, Rows};
 use marsfm_trajectory::{Frame, lag_in_frames};
@@ -15,10 +15,17 @@ use crate::markov::MsmSettings;
 use crate::markov::files::{FeatureFiles, Features, Origin, TrajectoryFiles};
 use crate::markov::passes::{self, FilesRequest};
 
-/// A Markov model and the atoms that its frames have. Immutable.
+/// A Markov model and the atoms that its frames have. Immutable. A model of a caller's own rows of
+/// numbers has no atoms: it assigns rows.
 pub struct StateModel {
     msm: Msm,
     origin: Origin,
+    bound: Option<Bound>,
+}
+
+/// What turns frames into the rows of a model.
+#[derive(Clone)]
+struct Bound {
     atoms: Arc<Atoms>,
     featurizer: Arc<dyn Featurizer>,
 }
@@ -60,6 +67,7 @@ impl StateModel {
             settings: settings.clone(),
             var_cutoff: default.var_cutoff,
             scaling: default.scaling,
+            mini_batch: default.mini_batch,
         };
         let msm = passes::build(host, &request, |_, _| {}).map_err(|e| sorted(&e))?;
         let file = |e: &dyn std::fmt::Display| SessionError::File(e.to_string());
@@ -79,16 +87,7 @@ impl StateModel {
         let Some(first) = recordings.first() else {
             return Err(SessionError::Request("no trajectory was given".into()));
         };
-        let frames = |lag_ps: f64| lag_in_frames(lag_ps, first.frame_ps).map_err(refused);
-        let builder = MsmBuilder {
-            tica_lag: frames(settings.tica_lag_ps)?,
-            msm_lag: frames(settings.msm_lag_ps)?,
-            pair_lag: frames(settings.pair_lag_ps)?,
-            n_microstates: settings.microstates,
-            n_macrostates: settings.macrostates,
-            rng_seed: settings.rng_seed,
-            ..MsmBuilder::new(1)
-        };
+        let builder = builder(settings, first.frame_ps)?;
         let features = Features::default();
         let featurizer = featurizer_of(None, &features, &first.atoms, reference(first)?)?;
         let origin = Origin {
@@ -101,7 +100,28 @@ impl StateModel {
         let views = views(&rows, featurizer.n_features())?;
         let mut msm = builder.build(&views).map_err(refused)?;
         msm.origin = origin.to_text().map_err(refused)?;
-        Ok(Self { msm, origin, atoms: first.atoms.clone(), featurizer })
+        let bound = Some(Bound { atoms: first.atoms.clone(), featurizer });
+        Ok(Self { msm, origin, bound })
+    }
+
+    /// Builds a model of rows of numbers, one matrix per trajectory, `width` numbers to a frame and
+    /// `frame_ps` between frames.
+    pub fn from_rows(
+        trajectories: &[Rows<'_, f64>],
+        width: usize,
+        frame_ps: f64,
+        settings: &MsmSettings,
+    ) -> Result<Self, SessionError> {
+        let builder = builder(settings, frame_ps)?;
+        let mut msm = builder.build(trajectories).map_err(refused)?;
+        let origin = Origin {
+            features: Features { choice: FeatureChoice(vec![]), plugin: None },
+            feature_names: (0..width).map(|i| format!("column {i}")).collect(),
+            frame_ps,
+            trajectories: (0..trajectories.len()).map(|i| format!("rows {i}")).collect(),
+        };
+        msm.origin = origin.to_text().map_err(refused)?;
+        Ok(Self { msm, origin, bound: None })
     }
 
     /// Reads a model file and binds it to a caller's atoms; `start` tells which residues are
@@ -129,7 +149,7 @@ impl StateModel {
         let origin = Origin::of(&msm).map_err(|e| SessionError::Msm(format!("{e:#}")))?;
         let featurizer = featurizer_of(Some(host), &origin.features, &atoms, reference)?;
         same_features(&origin, &featurizer.names(), "the topology")?;
-        Ok(Self { msm, origin, atoms, featurizer })
+        Ok(Self { msm, origin, bound: Some(Bound { atoms, featurizer }) })
     }
 
     /// Writes the model; the file appears when it is complete.
@@ -142,9 +162,16 @@ impl StateModel {
         &self.msm
     }
 
-    /// The atoms of a frame, in the caller's order.
-    pub fn atoms(&self) -> &Arc<Atoms> {
-        &self.atoms
+    /// Number of atoms of a frame, which is in the caller's order; 0 for a model of rows.
+    pub fn n_atoms(&self) -> usize {
+        self.bound.as_ref().map_or(0, |b| b.atoms.len())
+    }
+
+    fn bound_to(&self) -> Result<&Bound, SessionError> {
+        self.bound.as_ref().ok_or_else(|| {
+            let message = "the model was built of rows of numbers, not of atoms: it assigns rows";
+            SessionError::Msm(message.into())
+        })
     }
 
     /// Time between frames, ps.
@@ -154,9 +181,10 @@ impl StateModel {
 
     /// Microstate and macrostate of a frame; `None`: it belongs to no state.
     pub fn assign(&self, frame: &Start) -> Result<(Option<usize>, Option<usize>), SessionError> {
-        let frame = frame.frame(&self.atoms)?;
-        let mut row = vec![0.0; self.featurizer.n_features()];
-        self.featurizer
+        let Bound { atoms, featurizer } = self.bound_to()?;
+        let frame = frame.frame(atoms)?;
+        let mut row = vec![0.0; featurizer.n_features()];
+        featurizer
             .compute(&frame.positions_nm, frame.cell_nm.as_ref(), &mut row)
             .map_err(refused)?;
         let rows = Rows::new(&row, row.len()).map_err(refused)?;
@@ -165,20 +193,43 @@ impl StateModel {
         Ok((state(&micro), state(&coarse)))
     }
 
+    /// Microstate and macrostate of rows of numbers as the model was built of; -1: of no state.
+    pub fn assign_rows(&self, rows: &Rows<'_, f64>) -> Result<(Vec<i32>, Vec<i32>), SessionError> {
+        self.msm.assign(rows).map_err(refused)
+    }
+
+    /// Numbers in a row of features.
+    pub fn n_features(&self) -> usize {
+        self.msm.tica.mean.len()
+    }
+
     /// The model with recordings added: projection and centres stay, counts grow.
     pub fn updated(&self, recordings: &[&Recording]) -> Result<Update, SessionError> {
         if recordings.is_empty() {
             return Err(SessionError::Request("no trajectory was given".into()));
         }
+        let bound = Some(self.bound_to()?.clone());
         let mut origin = self.origin.clone();
         let rows = rows_of(recordings, &origin)?;
-        let views = views(&rows, self.featurizer.n_features())?;
+        let views = views(&rows, self.n_features())?;
         let (mut msm, drift) = self.msm.updated(&views).map_err(refused)?;
         origin.trajectories.extend(recordings.iter().map(|r| r.name.clone()));
         msm.origin = origin.to_text().map_err(refused)?;
-        let (atoms, featurizer) = (self.atoms.clone(), self.featurizer.clone());
-        Ok(Update { model: Self { msm, origin, atoms, featurizer }, drift })
+        Ok(Update { model: Self { msm, origin, bound }, drift })
     }
+}
+
+fn builder(settings: &MsmSettings, frame_ps: f64) -> Result<MsmBuilder, SessionError> {
+    let frames = |lag_ps: f64| lag_in_frames(lag_ps, frame_ps).map_err(refused);
+    Ok(MsmBuilder {
+        tica_lag: frames(settings.tica_lag_ps)?,
+        msm_lag: frames(settings.msm_lag_ps)?,
+        pair_lag: frames(settings.pair_lag_ps)?,
+        n_microstates: settings.microstates,
+        n_macrostates: settings.macrostates,
+        rng_seed: settings.rng_seed,
+        ..MsmBuilder::new(1)
+    })
 }
 
 fn featurizer_of(
@@ -187,6 +238,7 @@ fn featurizer_of(
     atoms: &Atoms,
     reference: &Frame,
 ) -> Result<Arc<dyn Featurizer>, SessionError> {
+    features.of_atoms().map_err(SessionError::Msm)?;
     let topology = atoms.topology();
     let made = match (&features.plugin, host) {
         (None, _) => features.choice.featurizer(topology, reference).map_err(refused)?,

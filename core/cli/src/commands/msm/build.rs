@@ -39,7 +39,7 @@ pub enum ScalingName {
 #[derive(clap::Args)]
 pub struct Settings {
     /// Features, separated by commas: torsions, backbone, ca-distances, heavy-distances, contacts,
-    /// rg-ss [default: torsions].
+    /// rg-ss, ss8 [default: torsions].
     #[arg(long)]
     features: Option<marsfm::markov::files::FeatureChoice>,
     /// Featurizer plugin instead of them: NAME or NAME=OPTIONS.
@@ -57,9 +57,9 @@ pub struct Settings {
     /// Lag of the macrostate matrix, ps [default: 10].
     #[arg(long)]
     pair_lag: Option<f64>,
-    /// k-means microstates.
-    #[arg(long, default_value_t = 100)]
-    microstates: usize,
+    /// k-means microstates [default: 100].
+    #[arg(long)]
+    microstates: Option<usize>,
     /// PCCA+ macrostates [default: 10].
     #[arg(long)]
     macrostates: Option<usize>,
@@ -93,7 +93,7 @@ impl Settings {
                 tica_lag_ps: self.tica_lag.unwrap_or(lag),
                 msm_lag_ps: self.msm_lag.unwrap_or(lag),
                 pair_lag_ps: self.pair_lag.unwrap_or(lag),
-                microstates: self.microstates,
+                microstates: self.microstates.unwrap_or(100),
                 macrostates: self.macrostates.unwrap_or(10),
                 rng_seed: self.rng_seed,
             },
@@ -103,6 +103,7 @@ impl Settings {
                 ScalingName::CommuteMap => Scaling::CommuteMap,
                 ScalingName::None => Scaling::None,
             },
+            mini_batch: false,
         }
     }
 
@@ -110,6 +111,7 @@ impl Settings {
         let lags = self.preset.is_some();
         Fixed {
             features: self.features.is_some() || self.feature_plugin.is_some(),
+            microstates: self.microstates.is_some(),
             tica_lag: lags || self.tica_lag.is_some(),
             msm_lag: lags || self.msm_lag.is_some(),
             pair_lag: lags || self.pair_lag.is_some(),
@@ -125,9 +127,12 @@ pub struct Build {
     files: Files,
     #[command(flatten)]
     settings: Settings,
-    /// Choose features, lags and the number of macrostates from the data; what is given is kept.
+    /// Choose features, lags and numbers of states from the data; what is given is kept.
     #[arg(long)]
     auto: bool,
+    /// After k-means on a subsample, one more pass: mini-batches of all frames move the centres.
+    #[arg(long)]
+    mini_batch: bool,
     /// Page with timescales, Chapman–Kolmogorov, free energy and the network of states.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -141,7 +146,7 @@ pub struct Build {
 
 /// Builds, saves, tells.
 pub fn run(host: &Host, a: &Build) -> anyhow::Result<ExitCode> {
-    let mut request = a.settings.request(&a.files);
+    let mut request = FilesRequest { mini_batch: a.mini_batch, ..a.settings.request(&a.files) };
     let mut progress = Progress::new();
     let mut choices: Vec<Choice> = Vec::new();
     if a.auto {
@@ -149,7 +154,7 @@ pub fn run(host: &Host, a: &Build) -> anyhow::Result<ExitCode> {
             auto::choose(host, &mut request, a.settings.fixed(), |stage| progress.stage(stage))?;
     }
     progress.clear();
-    let mut passes = Passes::new(request.files.trajectories.len());
+    let mut passes = Passes::new(request.files.trajectories.len(), a.mini_batch);
     let msm = passes::build(host, &request, |pass, done| passes.at(pass, done))?;
     passes.clear();
     msm.save(&a.out)?;
@@ -169,24 +174,28 @@ pub fn run(host: &Host, a: &Build) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Progress of the three passes of a build.
+/// Progress of the passes of a build.
 pub struct Passes {
     progress: Progress,
     running: usize,
     trajectories: u64,
+    names: Vec<&'static str>,
 }
 
 impl Passes {
     /// Over so many trajectories.
-    pub fn new(trajectories: usize) -> Self {
-        Self { progress: Progress::new(), running: 0, trajectories: trajectories as u64 }
+    pub fn new(trajectories: usize, mini_batch: bool) -> Self {
+        let mut names = vec!["moments", "points for k-means", "states"];
+        if mini_batch {
+            names.insert(2, "mini-batches");
+        }
+        Self { progress: Progress::new(), running: 0, trajectories: trajectories as u64, names }
     }
 
     /// Trajectories done of a pass.
     pub fn at(&mut self, pass: usize, done: usize) {
         if pass != self.running {
-            let names = ["moments", "points for k-means", "states"];
-            self.progress.stage(names[(pass - 1).min(2)]);
+            self.progress.stage(self.names[pass - 1]);
             self.running = pass;
         }
         self.progress.at(done as u64, self.trajectories, "trajectories".into());

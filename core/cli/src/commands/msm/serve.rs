@@ -72,7 +72,7 @@ pub fn update(host: &Host, a: &Update) -> anyhow::Result<ExitCode> {
     let (mut new, drift) = serve::update(host, &old, &files)?;
     if a.refit {
         let all = new.micro_trajectories.len();
-        let mut passes = Passes::new(all);
+        let mut passes = Passes::new(all, old.settings.mini_batch);
         new = serve::refit(host, &old, &files, |pass, done| passes.at(pass, done))?;
         passes.clear();
     }
