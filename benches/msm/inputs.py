@@ -92,7 +92,7 @@ def write(folder, case):
         return
     folder.mkdir(parents=True, exist_ok=True)
     kind, dtype = case["kind"], np.dtype(p.get("dtype", "f8"))
-    if kind in ("tica_fit", "tica_transform"):
+    if kind in ("tica_fit", "tica_transform", "tica_transform_into"):
         np.save(folder / "x.npy", processes(p["n"], p["d"], dtype))
     elif kind in ("kmeans", "assign", "plusplus"):
         x = blobs(p["n"], p["d"], dtype)

@@ -74,8 +74,13 @@ fn work(case: &str, folder: &Path) -> Result<()> {
                 for _ in 0..n {
                     std::hint::black_box(job()?);
                 }
-                let (wall, cpu) = start.elapsed();
-                answer(&json!({ "wall_s": wall / n as f64, "cpu_s": cpu / n as f64 }))?;
+                let spent = start.elapsed();
+                let each = |seconds: f64| seconds / n as f64;
+                answer(&json!({
+                    "wall_s": each(spent.wall),
+                    "cpu_s": each(spent.cpu),
+                    "busiest_thread_s": each(spent.busiest),
+                }))?;
             }
             _ => bail!("unknown order '{line}'"),
         }

@@ -1,25 +1,48 @@
-//! Wall and processor time, and the peak of resident memory (Linux).
+//! Wall and processor time, of threads too, and the peak of resident memory (Linux).
 
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use cpu_time::ProcessTime;
+use cpu_time::{ProcessTime, ThreadTime};
 
-/// A moment on both clocks.
+/// A moment on all clocks.
 pub struct Clock {
     wall: Instant,
     cpu: ProcessTime,
+    threads: Vec<f64>,
+}
+
+/// Seconds since some moment.
+pub struct Elapsed {
+    /// On the wall.
+    pub wall: f64,
+    /// Processor time of all threads.
+    pub cpu: f64,
+    /// Processor time of the thread of the pool that worked most: how long a run lasts where no other
+    /// load takes the processors away.
+    pub busiest: f64,
+}
+
+/// Processor seconds of every thread of the pool.
+fn threads() -> Vec<f64> {
+    rayon::broadcast(|_| ThreadTime::now().as_duration().as_secs_f64())
 }
 
 impl Clock {
     /// This moment.
     pub fn now() -> Self {
-        Self { wall: Instant::now(), cpu: ProcessTime::now() }
+        Self { threads: threads(), wall: Instant::now(), cpu: ProcessTime::now() }
     }
 
-    /// Wall and processor seconds (all threads) since then.
-    pub fn elapsed(&self) -> (f64, f64) {
-        (self.wall.elapsed().as_secs_f64(), self.cpu.elapsed().as_secs_f64())
+    /// Since then.
+    pub fn elapsed(&self) -> Elapsed {
+        let (wall, cpu) = (self.wall.elapsed(), self.cpu.elapsed());
+        let worked = threads().into_iter().zip(&self.threads).map(|(now, before)| now - before);
+        Elapsed {
+            wall: wall.as_secs_f64(),
+            cpu: cpu.as_secs_f64(),
+            busiest: worked.fold(0.0, f64::max),
+        }
     }
 }
 

@@ -24,12 +24,15 @@ pub fn number(parameters: &Value, name: &str) -> Result<usize> {
 /// The case of that name, if it is one of these.
 pub fn job(case: &str, folder: &Path, p: &Value) -> Result<Option<Job>> {
     Ok(Some(match case {
-        "tica_fit" | "tica_transform" | "kmeans" | "assign" | "plusplus" => {
-            match npy::dtype(&folder.join("x.npy"))?.as_str() {
-                "'<f4'" => rows_job::<f32>(case, folder, p)?,
-                _ => rows_job::<f64>(case, folder, p)?,
-            }
-        }
+        "tica_fit"
+        | "tica_transform"
+        | "tica_transform_into"
+        | "kmeans"
+        | "assign"
+        | "plusplus" => match npy::dtype(&folder.join("x.npy"))?.as_str() {
+            "'<f4'" => rows_job::<f32>(case, folder, p)?,
+            _ => rows_job::<f64>(case, folder, p)?,
+        },
         "counts" | "effective" | "timescales" => states_job(case, folder, p)?,
         "mle" => mle(folder)?,
         "pcca" => pcca(folder, p)?,
@@ -56,7 +59,7 @@ fn rows_job<T: Real + Element>(case: &str, folder: &Path, p: &Value) -> Result<J
                 Ok(Outcome {
                     bytes: 0,
                     fingerprint: Box::new(
-                        move || json!({ "kept": model.n_kept, "eigenvalues": model.eigenvalues[..10] }),
+                        move || json!({ "kept": model.n_kept, "eigenvalues": model.eigenvalues.iter().take(10).collect::<Vec<_>>() }),
                     ),
                 })
             })
@@ -66,16 +69,19 @@ fn rows_job<T: Real + Element>(case: &str, folder: &Path, p: &Value) -> Result<J
             Box::new(move || {
                 let y = model.transform(&rows(&x)[0])?;
                 let m = model.n_kept;
-                Ok(Outcome {
-                    bytes: 8 * y.len(),
-                    fingerprint: Box::new(move || {
-                        let mut sums = vec![0.0; m];
-                        for row in y.chunks_exact(m) {
-                            sums.iter_mut().zip(row).for_each(|(s, v)| *s += v.abs());
-                        }
-                        json!({ "sums": sums })
-                    }),
-                })
+                let bytes = 8 * y.len();
+                Ok(Outcome { bytes, fingerprint: Box::new(move || column_sums(&y, m)) })
+            })
+        }
+        "tica_transform_into" => {
+            let model = Tica::new(number(p, "lag")?).dim(number(p, "dim")?).fit(&rows(&x))?;
+            let y = vec![f64::NAN; rows(&x)[0].n_rows() * model.n_kept]; // in memory from the start
+            let y = std::sync::Arc::new(std::sync::Mutex::new(y));
+            Box::new(move || {
+                let (shared, m) = (y.clone(), model.n_kept);
+                model.transform_into(&rows(&x)[0], &mut shared.lock().expect("one thread"))?;
+                let sums = move || column_sums(&shared.lock().expect("one thread"), m);
+                Ok(Outcome { bytes: 0, fingerprint: Box::new(sums) })
             })
         }
         "kmeans" => {
@@ -133,6 +139,15 @@ fn rows_job<T: Real + Element>(case: &str, folder: &Path, p: &Value) -> Result<J
     })
 }
 
+/// Sums of absolute values by column.
+fn column_sums(y: &[f64], m: usize) -> Value {
+    let mut sums = vec![0.0; m];
+    for row in y.chunks_exact(m) {
+        sums.iter_mut().zip(row).for_each(|(s, v)| *s += v.abs());
+    }
+    json!({ "sums": sums })
+}
+
 /// Sum of squared distances to the nearest centre.
 fn potential<T: Real>(x: &Array<T>, centers: &Matrix) -> f64 {
     let rows = &rows(x)[0];
@@ -157,8 +172,8 @@ fn states_job(case: &str, folder: &Path, p: &Value) -> Result<Job> {
             Ok(Outcome {
                 bytes: 0,
                 fingerprint: Box::new(move || {
-                    let flat: Vec<f64> = all.iter().flat_map(|t| t.timescales.clone()).collect();
-                    json!({ "timescales": flat })
+                    let slowest: Vec<f64> = all.iter().map(|t| t.timescales[0]).collect();
+                    json!({ "slowest": slowest })
                 }),
             })
         }));

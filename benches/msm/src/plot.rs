@@ -24,11 +24,16 @@ pub fn draw(results: &Path, folder: &Path) -> Result<()> {
         }
     }
     for (axis, curves) in &axes {
+        // Both sides of a case in one colour.
+        let case = |name: &str| name.split(", ").next().unwrap_or("").to_string();
+        let mut cases: Vec<String> = curves.keys().map(|name| case(name)).collect();
+        cases.dedup();
         let series = curves
             .iter()
             .map(|(name, points)| Series {
                 dots: true,
                 dashed: !name.ends_with(", marsfm"),
+                colour: cases.iter().position(|c| *c == case(name)),
                 ..Series::new(name, points.iter().map(|(x, y)| (*x as f64, *y)).collect())
             })
             .collect();
