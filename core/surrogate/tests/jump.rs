@@ -2,6 +2,7 @@
 //! molecule, the same code for any chain length and both layouts.
 
 use std::collections::BTreeMap;
+use std::slice::from_ref;
 
 use marsfm_geometry::{Conformation, ResidueType, Rigid, build};
 use marsfm_surrogate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE};
@@ -97,7 +98,7 @@ fn threads_do_not_change_a_bit() {
     let (types, start) = chain("ACDEFGHIKLMNPQRSTVWY", 140.0);
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| jump(&model, &types, std::slice::from_ref(&start), 6, 0))
+        pool.install(|| jump(&model, &types, from_ref(&start), 6, 0))
     };
     assert!(run(1) == run(4));
 }
@@ -110,10 +111,8 @@ fn samples_move_with_the_molecule() {
     let motion =
         Rigid { rot: [[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]], trans: [11.0, -7.0, 3.0] }
             .cast();
-    let here: Vec<_> = jump(&model, &types, std::slice::from_ref(&start), 3, 0)
-        .iter()
-        .map(|c| c.moved(&motion))
-        .collect();
+    let here: Vec<_> =
+        jump(&model, &types, from_ref(&start), 3, 0).iter().map(|c| c.moved(&motion)).collect();
     let there = jump(&model, &types, &[start.moved(&motion)], 3, 0);
     let d = difference(&here, &there, &types);
     assert!(d <= 1e-4, "{d} Å");
@@ -153,19 +152,19 @@ fn what_the_network_cannot_take_is_refused() {
 fn the_habits_of_the_reference_are_switches() {
     let (types, start) = chain("AQLW", 120.0);
     let network = surrogate(Layout::T2).card().network.clone();
-    let clean = jump(&with(network.clone()), &types, &[start.clone()], 3, 0);
+    let clean = jump(&with(network.clone()), &types, from_ref(&start), 3, 0);
     // Padding to the chain's own length changes nothing, beyond it the learned key moves away.
     let padded = |n| with(NetworkConfig { padded_residues: n, ..network.clone() });
-    assert_eq!(difference(&jump(&padded(4), &types, &[start.clone()], 3, 0), &clean, &types), 0.0);
-    let longer = difference(&jump(&padded(9), &types, &[start.clone()], 3, 0), &clean, &types);
+    assert_eq!(difference(&jump(&padded(4), &types, from_ref(&start), 3, 0), &clean, &types), 0.0);
+    let longer = difference(&jump(&padded(9), &types, from_ref(&start), 3, 0), &clean, &types);
     assert!(longer > 1e-3 && longer.is_finite(), "{longer}");
     // Torsions of the first residue that are read off the origin: samples depend on the place.
     let upstream =
         with(NetworkConfig { masked_torsions: MaskedTorsions::Upstream, ..network.clone() });
     let shift = Rigid { trans: [30.0, -12.0, 7.0], ..Rigid::identity() };
     for (model, moves) in [(with(network.clone()), false), (upstream, true)] {
-        let here = jump(&model, &types, &[start.clone()], 3, 0);
-        let there = jump(&model, &types, &[start.moved(&shift)], 3, 0);
+        let here = jump(&model, &types, from_ref(&start), 3, 0);
+        let there = jump(&model, &types, from_ref(&start.moved(&shift)), 3, 0);
         let back: Vec<_> = there.iter().map(|c| c.moved(&shift.inverse())).collect();
         let apart = difference(&here, &back, &types);
         assert_eq!(apart > 1e-3, moves, "{apart}");
