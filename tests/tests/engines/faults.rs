@@ -45,7 +45,9 @@ fn engines_that_are_missing_too_old_or_silent() {
         std::fs::copy("/lib/x86_64-linux-gnu/libm.so.6", &library).ok();
         if library.is_file() {
             let error = cannot_open("openmm", &options(folder.path(), json!({"library": library})));
-            assert_eq!(error.failure, Failure::Version, "{error}");
+            // A test beside this one may have loaded the real library into this process before.
+            let second = error.message.contains("needs a process of its own");
+            assert!(second || error.failure == Failure::Version, "{error}");
         }
     }
 }
