@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{root, run};
+use crate::support::{marsfm, root, run};
 
 /// Runs `marsfm msm build` on these files and returns the error; the model file must not exist.
 fn msm_error(topology: &str, trajectories: &[&str], extra: &[&str]) -> String {
@@ -148,4 +148,18 @@ fn a_recipe_with_a_wrong_key_is_refused_by_name() {
     assert_eq!(code, Some(1));
     says(&stderr, &["train.toml", "pear_lag_ps"]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// In a process of its own: a second OpenMM in one process is refused for that alone.
+#[test]
+fn a_library_that_is_no_openmm_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join("libOpenMM.so");
+    // Any other library will do.
+    let plugin = Path::new(marsfm().get_program()).with_file_name("libmarsfm_plugin_xtc.so");
+    std::fs::copy(plugin, &library).unwrap();
+    let option = format!("library={}", library.display());
+    let arguments = ["engine", "doctor", "--engine", "openmm", "--option", &option];
+    let (_, stdout, stderr) = run(&arguments);
+    says(&(stdout + &stderr), &["does not work", "libOpenMM.so lacks", "older than OpenMM 8.1"]);
 }
