@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <mutex>
 #include <string>
 
 namespace {
@@ -115,6 +116,10 @@ Functions f; /* filled once by marsfm_omm_load, read afterwards */
 
 /* Bits of a State. */
 enum { POSITIONS = 1, VELOCITIES = 2, FORCES = 4, ENERGY = 8 };
+
+/* OpenMM reads and writes the numbers of its XML with one scratch space for the whole process
+ * (David Gay's dtoa, built without locks): two threads at it change each other's numbers. */
+std::mutex xml_numbers;
 
 /* Frees an object of OpenMM at the end of a scope, thrown through or not. */
 struct Scoped {
@@ -228,6 +233,7 @@ int marsfm_omm_system(const char *xml, Simulation **out) {
     return guarded([&] {
         Simulation *made = new Simulation;
         try {
+            std::lock_guard<std::mutex> alone(xml_numbers);
             made->system = f.XmlSerializer_deserializeSystem(xml);
         } catch (...) {
             delete made;
@@ -394,13 +400,16 @@ int marsfm_omm_positions(Simulation *s, double *xyz, double *forces, size_t n_at
 int marsfm_omm_state_xml(Simulation *s, const char **xml) {
     return guarded([&] {
         Scoped state{f.Context_getState(s->context, POSITIONS | VELOCITIES, 0), f.State_destroy};
+        std::lock_guard<std::mutex> alone(xml_numbers);
         *xml = f.XmlSerializer_serializeState(state.object);
     });
 }
 
 int marsfm_omm_set_state_xml(Simulation *s, const char *xml) {
     return guarded([&] {
+        std::unique_lock<std::mutex> alone(xml_numbers);
         Scoped state{f.XmlSerializer_deserializeState(xml), f.State_destroy};
+        alone.unlock();
         f.Context_setState(s->context, state.object);
         f.Context_setTime(s->context, 0.0);
     });

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use marsfm::engines::{Lengths, read_seeds};
+use marsfm::preparation::Engine;
 use marsfm_geometry::ResidueType;
 use serde_json::json;
 
@@ -26,6 +27,27 @@ fn a_seed_is_prepared_run_and_read_back() {
     let (_, frames) = read_seeds(&host, &topology, &out.join("seed_000/md.xtc")).unwrap();
     assert_eq!(frames.len(), 6);
     assert_eq!(frames[0].time_ps, Some(f64::from(0.1f32)));
+}
+
+/// OpenMM reads and writes the numbers of its XML with one scratch space for the whole process.
+#[test]
+fn engines_on_many_threads_read_the_same_system() {
+    if !has_openmm("openmm::engines_on_many_threads_read_the_same_system") {
+        return;
+    }
+    let (folder, host) = (tempfile::tempdir().unwrap(), host());
+    openmm_template(&peptide(), folder.path());
+    let energy = || {
+        let runner = open(&host, "openmm", folder.path(), json!({}));
+        let positions = &runner.system().positions_nm;
+        runner.engine().energy(positions, None).unwrap().potential_kj_mol.to_bits()
+    };
+    let alone = energy();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..12).for_each(|_| assert_eq!(energy(), alone)));
+        }
+    });
 }
 
 /// Tetrapeptides of the example data that hold all residue types between them.
