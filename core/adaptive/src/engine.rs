@@ -88,6 +88,8 @@ pub trait Engine {
     fn row(&self, structure: &[[f64; 3]]) -> Result<Vec<f64>, String>;
     /// One frame of a run's trajectory.
     fn frame(&self, trajectory: &Path, index: usize) -> Result<Structure, String>;
+    /// All frames of a run's trajectory, head included.
+    fn frames(&self, trajectory: &Path) -> Result<Vec<Structure>, String>;
     /// Copies every `stride`-th frame of someone's trajectory into a folder, as a trajectory of its
     /// own kind.
     fn copy(&self, trajectory: &Path, folder: &Path, stride: usize) -> Result<PathBuf, String>;

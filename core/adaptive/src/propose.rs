@@ -29,6 +29,8 @@ pub struct Context<'a> {
     pub trajectories: &'a [PathBuf],
     /// What happened so far.
     pub history: &'a History,
+    /// Told what takes long; false stops the loop, and the same command goes on.
+    pub go: &'a dyn Fn(&str) -> bool,
 }
 
 impl Context<'_> {

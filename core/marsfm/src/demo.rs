@@ -7,15 +7,15 @@ use anyhow::{Context, Result, bail};
 use marsfm_host::Host;
 use marsfm_metrics::{Ensemble, PeptideScores};
 use marsfm_sampling::{Difference, RequestedDomain, TreeSpec, differences};
-use marsfm_surrogate::{NetworkConfig, OptimiserConfig, Surrogate};
+use marsfm_surrogate::Surrogate;
 use marsfm_training::config::{DataRecipe, DomainRecipe, PairRecipe, RunRecipe};
-use marsfm_training::{PairLevel, Recipe, Status};
+use marsfm_training::{PairLevel, Recipe, Sets, Status};
 
 use crate::markov::{self, MsmSettings};
 use crate::sample::{self, DEFAULT_SOLVER, EnsembleFiles, Start, Tally};
 use crate::score::Reference;
 use crate::systems::{System, SystemFiles};
-use crate::{demo_report, train};
+use crate::{demo_report, small, train};
 
 /// What to show.
 pub struct DemoRequest<'a> {
@@ -206,8 +206,7 @@ fn reached(samples: &Ensemble, states: usize) -> (usize, usize) {
     (seen.iter().filter(|s| **s).count(), states)
 }
 
-/// Tokens of one training step of the small surrogate, and its steps: minutes on two cores.
-const SMALL_TOKENS: usize = 512;
+/// Steps of the small surrogate: minutes on two cores.
 const SMALL_STEPS: u64 = 3000;
 
 fn train_small(
@@ -216,8 +215,7 @@ fn train_small(
     request: &DemoRequest,
     event: &mut impl FnMut(DemoEvent),
 ) -> Result<Surrogate> {
-    let residues = system.peptide.len();
-    let crop = residues.min(128);
+    let crop = small::crop(system.peptide.len());
     let recipe = Recipe {
         domain: DomainRecipe {
             temperature_kelvin: request.kelvin,
@@ -238,27 +236,12 @@ fn train_small(
             train: vec![system.name.clone()],
             validation: vec![],
         },
-        network: NetworkConfig {
-            embed_dim: 64,
-            num_layers: 3,
-            mha_heads: 4,
-            ipa_heads: 4,
-            ipa_head_dim: 16,
-            ipa_qk: 4,
-            ipa_v: 4,
-            ..NetworkConfig::full()
-        },
-        optimiser: OptimiserConfig {
-            learning_rate: 2e-3,
-            warmup_steps: 100,
-            final_fraction: 0.02,
-            ema_decay: 0.99,
-            ..OptimiserConfig::default()
-        },
+        network: small::network(),
+        optimiser: small::optimiser(),
         run: RunRecipe {
             start_from: None,
             steps: SMALL_STEPS,
-            batch: (SMALL_TOKENS / crop).clamp(4, 128),
+            batch: small::batch(crop),
             rng_seed: request.rng_seed,
             validate_every: 100,
             validation_samples: 0,
@@ -271,7 +254,9 @@ fn train_small(
     };
     let out = request.out.join("surrogate.safetensors");
     let prepared = train::prepare_system(system, &recipe)?;
-    let trained = train::run(&recipe, vec![prepared], vec![], None, &out, |status| {
+    let set = train::training_set(&recipe, vec![prepared])?;
+    let sets = Sets { train: &set, validation: None, replay: None };
+    let trained = train::run(&recipe, sets, None, &out, |status| {
         event(DemoEvent::Training(status));
         true
     })?;

@@ -22,6 +22,7 @@ mod pictures;
 pub mod sample;
 pub mod score;
 pub mod session;
+mod small;
 pub mod split;
 pub mod suite;
 pub mod systems;

@@ -2,7 +2,7 @@
 //! apart, or windows of consecutive frames.
 
 use anyhow::{Context, Result, bail};
-use marsfm_msm::{Msm, PairSampler};
+use marsfm_msm::{CountMode, Matrix, Msm, PairSampler, ReversibleMle, count_transitions};
 use marsfm_training::{Pair, PairLevel, PairSource, Recipe};
 use rand::{Rng, RngExt};
 
@@ -33,9 +33,58 @@ pub fn of(system: &System, recipe: &Recipe) -> Result<Box<dyn PairSource>> {
         PairLevel::Macro => Box::new(Counted(msm.pair_sampler(rng_seed)?)),
         PairLevel::Symmetric => Box::new(Counted(msm.symmetric_pair_sampler(rng_seed)?)),
         PairLevel::Micro => Box::new(Counted(msm.micro_pair_sampler(rng_seed)?)),
+        PairLevel::Reweighted => {
+            let (micro, n) = (&msm.micro_trajectories, msm.centers.n_rows());
+            let jumps = LongJumps::of(micro, n, msm.settings.pair_lag, 1)?;
+            jumps.pairs(micro, rng_seed)?
+        }
         PairLevel::Lagged => Box::new(LaggedFromStates::new(&msm)?),
         PairLevel::Window => unreachable!("returned above"),
     })
+}
+
+/// The reversible microstate model of MD, carried on to a multiple of its lag: jumps may be longer
+/// than the runs that T was counted in.
+pub(crate) struct LongJumps {
+    /// T to the power, over all microstates; those without transitions stay where they are.
+    t: Matrix,
+    /// Stationary weights; 0 where there are none.
+    pi: Vec<f64>,
+}
+
+impl LongJumps {
+    /// Counts microstate trajectories (-1: none) at `lag` frames, fits the reversible T, raises it
+    /// to the power `times`.
+    pub(crate) fn of<D: AsRef<[i32]> + Sync>(
+        micro: &[D],
+        n_micro: usize,
+        lag: usize,
+        times: usize,
+    ) -> Result<Self> {
+        let counts = count_transitions(micro, n_micro, lag, CountMode::Sliding)?;
+        let model = ReversibleMle::default().fit(&counts)?;
+        let mut power = Matrix::identity(model.pi.len());
+        (0..times).for_each(|_| power = power.times(&model.t));
+        let (mut t, mut pi) = (Matrix::identity(n_micro), vec![0.0; n_micro]);
+        for (row, state) in model.active.iter().enumerate() {
+            pi[*state] = model.pi[row];
+            t[(*state, *state)] = 0.0;
+            for (column, to) in model.active.iter().enumerate() {
+                t[(*state, *to)] = power[(row, column)];
+            }
+        }
+        Ok(Self { t, pi })
+    }
+
+    /// Pairs of frames of these trajectories, which may be others than those that were counted.
+    pub(crate) fn pairs<D: AsRef<[i32]>>(
+        &self,
+        micro: &[D],
+        rng_seed: u64,
+    ) -> Result<Box<dyn PairSource>> {
+        let sampler = PairSampler::new(micro, &self.t, rng_seed)?;
+        Ok(Box::new(Counted(sampler.with_start_weights(&self.pi)?)))
+    }
 }
 
 /// The Markov model's sampler, addressed by a random counter.

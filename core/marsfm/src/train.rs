@@ -8,7 +8,7 @@ use marsfm_host::Host;
 use marsfm_surrogate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE, TrainingRecord};
 use marsfm_surrogate::checkpoint::{self, Checkpoint, Storage};
 pub use marsfm_training::Status;
-use marsfm_training::{PairLevel, Recipe, System as TrainingSystem, Trainer, TrainingSet};
+use marsfm_training::{PairLevel, Recipe, Sets, System as TrainingSystem, Trainer, TrainingSet};
 use sha2::{Digest, Sha256};
 
 use crate::pairs;
@@ -80,26 +80,45 @@ pub fn train(
         names.iter().map(one).collect()
     };
     let (train, validation) = (prepare(&recipe.data.train)?, prepare(&recipe.data.validation)?);
-    run(&recipe, train, validation, request.stop_at, request.out, |status| {
-        event(TrainEvent::Step(status))
-    })
+    let (train, validation) = (training_set(&recipe, train)?, held_out(&recipe, validation)?);
+    let sets = Sets { train: &train, validation: validation.as_ref(), replay: None };
+    run(&recipe, sets, request.stop_at, request.out, |status| event(TrainEvent::Step(status)))
 }
 
-/// Trains on systems that are already in memory; the recipe's `start_from` is a path as it stands.
+/// Systems to learn from, with what the recipe does to samples.
+pub fn training_set(recipe: &Recipe, systems: Vec<TrainingSystem>) -> Result<TrainingSet> {
+    let (n, r) = (&recipe.network, &recipe.run);
+    Ok(TrainingSet::new(systems, n.frames, r.crop, n.path)?
+        .hiding_residue_types(r.hide_residue_types)
+        .with_mosaics(r.mosaics, r.mosaic_cut))
+}
+
+/// Systems to validate on, as they are; `None` of none.
+pub fn held_out(recipe: &Recipe, systems: Vec<TrainingSystem>) -> Result<Option<TrainingSet>> {
+    if systems.is_empty() {
+        return Ok(None);
+    }
+    let n = &recipe.network;
+    Ok(Some(TrainingSet::new(systems, n.frames, recipe.run.crop, n.path)?))
+}
+
+/// Trains on sets that are already in memory; the recipe's `start_from` is a path as it stands.
 pub fn run(
     recipe: &Recipe,
-    train: Vec<TrainingSystem>,
-    validation: Vec<TrainingSystem>,
+    sets: Sets<'_>,
     stop_at: Option<u64>,
     out: &Path,
     mut report: impl FnMut(&Status) -> bool,
 ) -> Result<Option<ModelCard>> {
     recipe.check()?;
-    let data_sha256 = hash_data(&train);
-    let mut domain = domain_of(recipe, &train);
+    let seen: Vec<&TrainingSystem> =
+        sets.train.systems().iter().chain(sets.replay.iter().flat_map(|r| r.0.systems())).collect();
+    let data_sha256 = hash_data(&seen);
+    let mut domain = domain_of(recipe, &seen);
     let mut systems: BTreeMap<String, f64> =
-        train.iter().map(|s| (s.name.clone(), s.nanoseconds)).collect();
-    let validation_names: Vec<String> = validation.iter().map(|s| s.name.clone()).collect();
+        seen.iter().map(|s| (s.name.clone(), s.nanoseconds)).collect();
+    let held_out = sets.validation.iter().flat_map(|s| s.systems());
+    let validation_names: Vec<String> = held_out.map(|s| s.name.clone()).collect();
     let start = recipe.run.start_from.as_deref().map(|p| start_of(p, recipe)).transpose()?;
     for (name, ns) in start.iter().flat_map(|s| &s.card.training).flat_map(|t| &t.systems) {
         if validation_names.contains(name) {
@@ -107,22 +126,11 @@ pub fn run(
         }
         systems.entry(name.clone()).or_insert(*ns);
     }
-    let (frames, crop, path) = (recipe.network.frames, recipe.run.crop, recipe.network.path);
-    let (hide, mosaics) = (recipe.run.hide_residue_types, recipe.run.mosaics);
-    let cut = recipe.run.mosaic_cut;
-    let set = TrainingSet::new(train, frames, crop, path)?
-        .hiding_residue_types(hide)
-        .with_mosaics(mosaics, cut);
-    let held_out = match validation.is_empty() {
-        true => None,
-        false => Some(TrainingSet::new(validation, frames, crop, path)?),
-    };
     let mut state = out.as_os_str().to_owned();
     state.push(".state");
     let trainer = Trainer {
         recipe,
-        train: &set,
-        validation: held_out.as_ref(),
+        sets,
         run_sha256: run_hash(recipe, start.as_ref(), &data_sha256)?,
         state: state.into(),
         start: start.as_ref().map(|s| s.values.clone()),
@@ -199,6 +207,7 @@ fn pairs_in_words(recipe: &Recipe) -> String {
         PairLevel::Macro => "macrostate",
         PairLevel::Symmetric => "macrostate (both directions of time)",
         PairLevel::Micro => "microstate",
+        PairLevel::Reweighted => "microstate (reversible, by stationary weights)",
         PairLevel::Lagged => "trajectory",
         PairLevel::Window => {
             let frames = recipe.network.frames;
@@ -211,7 +220,7 @@ fn pairs_in_words(recipe: &Recipe) -> String {
     )
 }
 
-fn domain_of(recipe: &Recipe, systems: &[TrainingSystem]) -> Domain {
+fn domain_of(recipe: &Recipe, systems: &[&TrainingSystem]) -> Domain {
     let mut residue_counts = BTreeMap::new();
     for t in systems.iter().flat_map(|s| &s.types) {
         *residue_counts.entry(t.letter()).or_insert(0) += 1;
@@ -232,7 +241,7 @@ fn hex(digest: impl AsRef<[u8]>) -> String {
     digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn hash_data(systems: &[TrainingSystem]) -> String {
+fn hash_data(systems: &[&TrainingSystem]) -> String {
     let mut hash = Sha256::new();
     for s in systems {
         hash.update(s.name.as_bytes());

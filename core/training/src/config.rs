@@ -128,6 +128,10 @@ pub enum PairLevel {
     Symmetric,
     /// As `macro` over microstates of the reversible model: finer than the paper's rule.
     Micro,
+    /// For MD that was started here and there on purpose (a loop's): microstates drawn by the
+    /// stationary weights of the reversible model, targets by its T, so that the pairs are those of
+    /// equilibrium wherever runs were started.
+    Reweighted,
     /// Frames a lag apart in one trajectory, starts uniform over macrostates: no Markov assumption.
     Lagged,
     /// MDGen: the network's K consecutive frames of one trajectory, `pair_lag_ps` apart, beginning

@@ -13,4 +13,4 @@ mod trainer;
 pub use config::{PairLevel, Recipe};
 pub use data::{Batch, Pair, PairSource, System, TrainingSet, align};
 pub use error::TrainingError;
-pub use trainer::{Status, Trained, Trainer, gradients};
+pub use trainer::{Sets, Status, Trained, Trainer, gradients, validation_loss};

@@ -8,13 +8,17 @@ use std::time::{Duration, Instant};
 use marsfm_geometry::LATENT;
 use marsfm_surrogate::candle_core::{DType, Device, Tensor, Var};
 use marsfm_surrogate::{Network, NetworkConfig, Optimiser, Tap, flow_loss, params};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::config::{Recipe, RunRecipe};
 use crate::state::{self, Progress};
 use crate::{Batch, TrainingError, TrainingSet};
 
-/// Streams of the validation batches lie far from any step.
+/// Streams of the validation batches lie far from any step, and so do those that say which steps
+/// replay.
 const VALIDATION_STREAM: u64 = 1 << 62;
+const REPLAY_STREAM: u64 = 1 << 61;
 /// Validation samples per network call.
 const VALIDATION_BATCH: usize = 128;
 
@@ -33,14 +37,33 @@ pub struct Status {
     pub steps_per_second: f64,
 }
 
-/// A run: recipe, data, where its state is kept.
-pub struct Trainer<'a> {
-    /// The recipe.
-    pub recipe: &'a Recipe,
+/// What a run draws its batches from.
+#[derive(Clone, Copy)]
+pub struct Sets<'a> {
     /// Systems to learn from.
     pub train: &'a TrainingSet,
     /// Systems for the validation loss.
     pub validation: Option<&'a TrainingSet>,
+    /// What was learned before, and the share of steps that repeat it, so that it is not forgotten.
+    pub replay: Option<(&'a TrainingSet, f64)>,
+}
+
+impl<'a> Sets<'a> {
+    /// The systems that a step of the run draws from: a function of seed and step alone.
+    fn at(&self, rng_seed: u64, step: u64) -> &'a TrainingSet {
+        let Some((replay, share)) = self.replay else { return self.train };
+        let mut rng = ChaCha8Rng::seed_from_u64(rng_seed);
+        rng.set_stream(REPLAY_STREAM + step);
+        if rng.random_bool(share.clamp(0.0, 1.0)) { replay } else { self.train }
+    }
+}
+
+/// A run: recipe, data, where its state is kept.
+pub struct Trainer<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// The data.
+    pub sets: Sets<'a>,
     /// Hash of recipe and data.
     pub run_sha256: String,
     /// File of the state.
@@ -81,7 +104,7 @@ impl Trainer<'_> {
         let mut go_on = true;
         while optimiser.step < steps && go_on {
             let step = optimiser.step;
-            let data = self.train.batch(batch, rng_seed, step)?;
+            let data = self.sets.at(rng_seed, step).batch(batch, rng_seed, step)?;
             let (loss, gradients) = gradients(&self.recipe.network, &optimiser.values(), &data)?;
             if !loss.is_finite() {
                 return Err(TrainingError::Diverged { step, loss });
@@ -120,24 +143,30 @@ impl Trainer<'_> {
         Ok(Trained { values: optimiser.averaged(), losses: progress.losses, steps: optimiser.step })
     }
 
-    /// Mean loss of the averaged weights on fixed validation samples.
     fn validate(&self, optimiser: &Optimiser) -> Result<Option<f64>, TrainingError> {
-        let Some(set) = self.validation else { return Ok(None) };
-        let tensors = params::tensors(&optimiser.averaged(), DType::F32, &Device::Cpu)?;
-        let network = Network::new(&self.recipe.network, &tensors)?;
-        // Windows hold many frames: fewer of them per call, so that memory stays bounded.
-        let frames = self.recipe.network.frames;
-        let samples =
-            if frames > 2 { (VALIDATION_BATCH / frames).max(1) } else { VALIDATION_BATCH };
-        let calls = self.recipe.run.validation_samples.div_ceil(samples).max(1);
-        let mut sum = 0.0;
-        for call in 0..calls {
-            let stream = VALIDATION_STREAM + call as u64;
-            let batch = set.batch(samples, self.recipe.run.rng_seed, stream)?;
-            sum += f64::from(batch_loss(&network, &batch)?.to_scalar::<f32>()?);
-        }
-        Ok(Some(sum / calls as f64))
+        let Some(set) = self.sets.validation else { return Ok(None) };
+        validation_loss(self.recipe, &optimiser.averaged(), set).map(Some)
     }
+}
+
+/// Mean loss of weights on the recipe's validation samples, the same for any weights.
+pub fn validation_loss(
+    recipe: &Recipe,
+    values: &params::Values,
+    set: &TrainingSet,
+) -> Result<f64, TrainingError> {
+    let tensors = params::tensors(values, DType::F32, &Device::Cpu)?;
+    let network = Network::new(&recipe.network, &tensors)?;
+    // Windows hold many frames: fewer of them per call, so that memory stays bounded.
+    let frames = recipe.network.frames;
+    let samples = if frames > 2 { (VALIDATION_BATCH / frames).max(1) } else { VALIDATION_BATCH };
+    let calls = recipe.run.validation_samples.div_ceil(samples).max(1);
+    let mut sum = 0.0;
+    for call in 0..calls {
+        let batch = set.batch(samples, recipe.run.rng_seed, VALIDATION_STREAM + call as u64)?;
+        sum += f64::from(batch_loss(&network, &batch)?.to_scalar::<f32>()?);
+    }
+    Ok(sum / calls as f64)
 }
 
 /// Mean loss of a batch, a scalar tensor.

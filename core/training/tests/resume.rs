@@ -3,7 +3,7 @@
 use marsfm_geometry::{Conformation, ResidueType, Rigid};
 use marsfm_surrogate::{NetworkConfig, OptimiserConfig, Path};
 use marsfm_training::config::{DataRecipe, DomainRecipe, PairRecipe, RunRecipe};
-use marsfm_training::{Pair, PairLevel, PairSource, Recipe, System, Trainer, TrainingSet};
+use marsfm_training::{Pair, PairLevel, PairSource, Recipe, Sets, System, Trainer, TrainingSet};
 use rand::{Rng, RngExt};
 
 struct Any(usize);
@@ -89,8 +89,7 @@ fn a_stopped_and_resumed_run_ends_bit_equal_and_learns() {
     let (folder, set, recipe) = (tempfile::tempdir().unwrap(), set(), recipe(60));
     let trainer = |name: &str| Trainer {
         recipe: &recipe,
-        train: &set,
-        validation: Some(&set),
+        sets: Sets { train: &set, validation: Some(&set), replay: Some((&set, 0.5)) },
         run_sha256: "x".into(),
         state: folder.path().join(name),
         start: None,
@@ -114,8 +113,7 @@ fn one_thread_and_two_threads_give_the_same_bits() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let trainer = Trainer {
             recipe: &recipe,
-            train: &set,
-            validation: None,
+            sets: Sets { train: &set, validation: None, replay: None },
             run_sha256: "x".into(),
             state: folder.path().join(format!("{threads}")),
             start: None,
@@ -130,8 +128,7 @@ fn a_state_of_another_run_is_refused() {
     let (folder, set, recipe) = (tempfile::tempdir().unwrap(), set(), recipe(2));
     let trainer = |hash: &str| Trainer {
         recipe: &recipe,
-        train: &set,
-        validation: None,
+        sets: Sets { train: &set, validation: None, replay: None },
         run_sha256: hash.into(),
         state: folder.path().join("state"),
         start: None,

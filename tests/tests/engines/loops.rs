@@ -10,6 +10,14 @@ use marsfm::adaptive::{self, Ended, ImportRequest, Limits};
 struct Silent;
 impl adaptive::Watch for Silent {}
 
+/// Stops the loop at the first mention of a stage.
+struct StopAt(&'static str);
+impl adaptive::Watch for StopAt {
+    fn progress(&mut self, p: adaptive::Progress<'_>) -> bool {
+        !p.stage.contains(self.0)
+    }
+}
+
 fn settings(folder: &Path, name: &str, proposer: &str) -> std::path::PathBuf {
     let text = format!(
         "rng_seed = 3\n[engine]\nname = \"openmm\"\n[engine.options]\ntemplate = \"template\"\n\
@@ -116,4 +124,90 @@ fn md_of_a_user_is_imported_and_the_first_epoch_starts_from_it() {
     assert_eq!((ended, h.runs.len()), (Ended::Complete, 3), "{:?}", h.lost);
     assert_eq!(h.class(&h.runs[0]), "imported");
     assert!(h.plans[0].seeds.iter().all(|s| s.class == "visited" && s.parent.is_some()));
+}
+
+#[test]
+fn a_surrogate_learns_between_epochs_and_from_a_hotter_loop() {
+    if !has_openmm("a_surrogate_learns_between_epochs_and_from_a_hotter_loop") {
+        return;
+    }
+    let (dir, host) = (tempfile::tempdir().unwrap(), host());
+    let folder = dir.path();
+    openmm_template(&peptide(), &folder.join("template"));
+    // Heat: plain MD of the same system at another temperature.
+    let file = settings(folder, "hot", "proposer = \"parallel\"");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let hot = "platform = \"Reference\"\ntemperature_kelvin = 450.0";
+    let text = text.replace("platform = \"Reference\"", hot);
+    std::fs::write(&file, text.replace("epochs = 2", "epochs = 1")).unwrap();
+    adaptive::begin(&host, &file, &folder.join("hot")).unwrap();
+    let (_, h) = go(&host, &folder.join("hot"));
+    assert_eq!((h.about.temperature_kelvin, h.runs.len()), (450.0, 3));
+
+    // And jump.
+    let model = root().join("examples/models/tetrapeptide/tetrapeptide.safetensors");
+    let data = root().join("examples/data/tetrapeptides");
+    let learning = |name: &str, learn: &str, epochs: usize| {
+        let learn = format!("learn = {{ hot = \"hot\", pair_lag_ps = 2.0, {learn} }}");
+        let jump = format!("proposer = \"jump\"\n[strategy.options]\nmodel = {model:?}\n{learn}");
+        let file = settings(folder, name, &jump);
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("epochs = 2", &format!("epochs = {epochs}"))).unwrap();
+        file
+    };
+    let replay = format!("steps = 12, replay = {{ data = {data:?}, systems = [\"AEAN\"] }}");
+    let file = learning("learns", &replay, 3);
+    let mut lessons = Vec::new();
+    for name in ["whole", "stopped"] {
+        let out = folder.join(name);
+        adaptive::begin(&host, &file, &out).unwrap_or_else(|e| panic!("{e:#}"));
+        if name == "stopped" {
+            let mut stop = StopAt("learns, step 5");
+            let error = adaptive::go_on(&host, &out, Limits::default(), &mut stop).unwrap_err();
+            assert!(format!("{error:#}").contains("run it again to go on"), "{error:#}");
+            assert!(out.join("lessons/epoch_001.safetensors.state").is_file());
+        }
+        let (ended, h) = go(&host, &out);
+        assert_eq!((ended, h.epochs.len()), (Ended::Complete, 3));
+        let all = adaptive::lessons(&out).unwrap();
+        assert_eq!(all.iter().map(|l| l.epoch).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(all[0].runs, [2, 1]);
+        for lesson in &all {
+            assert!(lesson.before.is_some_and(|b| (b > lesson.after) == lesson.kept), "{all:?}");
+        }
+        assert!(!out.join("lessons/epoch_002.safetensors.state").exists());
+        let card = out.join("lessons/epoch_001.safetensors");
+        let card = marsfm::surrogate::checkpoint::read_card(&card).unwrap();
+        let systems = card.training.unwrap().systems;
+        assert!(systems.contains_key("QLAQ, another loop's"), "{systems:?}");
+        assert!(systems.contains_key("QLAQ") && systems.contains_key("AEAN"), "{systems:?}");
+        assert_eq!(card.domain.lag_ps, 2.0);
+        let bytes = |e: usize| std::fs::read(out.join(format!("lessons/epoch_00{e}.safetensors")));
+        lessons.push((bytes(1).unwrap(), bytes(2).unwrap()));
+    }
+    assert!(lessons[0] == lessons[1], "a lesson that was stopped ends up with other weights");
+    let page = adaptive::compare(&[folder.join("whole")]).unwrap();
+    let page = adaptive::write_report(&page, &folder.join("report")).unwrap();
+    assert!(std::fs::read_to_string(page).unwrap().contains("runs judged on"));
+
+    // One that begins from nothing draws no whole chain after so few steps: frames of MD go on.
+    let out = folder.join("scratch");
+    let scratch = learning("scratch", "steps = 3, from = \"scratch\"", 2);
+    adaptive::begin(&host, &scratch, &out).unwrap();
+    let (ended, h) = go(&host, &out);
+    assert_eq!((ended, adaptive::lessons(&out).unwrap()[0].before), (Ended::Complete, None));
+    assert!(h.plans[1].seeds.iter().all(|s| s.class == "visited"), "{:?}", h.plans[1].seeds);
+
+    // What cannot be.
+    for (from, to, says) in [
+        ("pair_lag_ps = 2.0", "pair_lag_ps = 2.1", "no multiple of model.msm_lag_ps"),
+        ("steps = 12", "steps = 0", "steps and batch are at least 1"),
+        ("hot = \"hot\"", "cold = \"hot\"", "unknown field `cold`"),
+    ] {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(folder.join("wrong.toml"), text.replace(from, to)).unwrap();
+        let error = adaptive::check(&host, &folder.join("wrong.toml")).err().unwrap();
+        assert!(format!("{error:#}").contains(says), "{error:#}");
+    }
 }

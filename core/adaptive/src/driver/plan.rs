@@ -1,5 +1,6 @@
 //! Choosing the seeds of an epoch.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use marsfm_trajectory::write_atomically;
@@ -33,7 +34,7 @@ impl Driver {
         epoch: usize,
         engine: &dyn Engine,
         proposer: &mut dyn Proposer,
-        watch: &dyn Watch,
+        watch: &mut dyn Watch,
     ) -> Result<(), LoopError> {
         let n = self.settings().plain_runs().unwrap_or(self.settings().budget.seeds);
         let clock = Stopwatch::start();
@@ -44,7 +45,7 @@ impl Driver {
             let (weights, seconds) = (Vec::new(), [0.0; 3]);
             Chosen { proposals: vec![one; n], proposed: n, accepted: n, weights, seconds }
         } else {
-            self.choose(epoch, n, engine, proposer)?
+            self.choose(epoch, n, engine, proposer, watch)?
         };
         let folder = self.epoch_folder(epoch);
         std::fs::create_dir_all(&folder).map_err(|e| LoopError::io(&folder, &e))?;
@@ -80,6 +81,7 @@ impl Driver {
         n: usize,
         engine: &dyn Engine,
         proposer: &mut dyn Proposer,
+        watch: &mut dyn Watch,
     ) -> Result<Chosen, LoopError> {
         let mut weights = self.history().plans.last().map_or(Vec::new(), |p| p.weights.clone());
         let clock = Stopwatch::start();
@@ -87,7 +89,10 @@ impl Driver {
         let modelled = clock.read()[0];
         let trajectories = self.store.trajectories();
         let history = self.store.history();
-        let context = Context { engine, model: &model, trajectories: &trajectories, history };
+        let watch = RefCell::new(watch);
+        let go = |stage: &str| watch.borrow_mut().progress(self.at(stage, 0.0));
+        let context =
+            Context { engine, model: &model, trajectories: &trajectories, history, go: &go };
         let mut rng = self.stream(epoch, 0);
         let ask = n * self.settings().strategy.proposals_per_seed;
         let proposals = proposer.propose(&context, ask, &mut rng)?;

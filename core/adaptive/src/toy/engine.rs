@@ -166,6 +166,10 @@ impl Engine for ToyEngine {
         Ok(vec![self.toy.place(*site)])
     }
 
+    fn frames(&self, trajectory: &Path) -> Result<Vec<Structure>, String> {
+        (0..sites(trajectory)?.len()).map(|index| self.frame(trajectory, index)).collect()
+    }
+
     fn copy(&self, trajectory: &Path, folder: &Path, stride: usize) -> Result<PathBuf, String> {
         let kept = sites(trajectory)?.into_iter().step_by(stride);
         let content: Vec<u8> = kept.flat_map(|s| (s as u16).to_le_bytes()).collect();

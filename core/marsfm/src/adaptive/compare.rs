@@ -12,6 +12,7 @@ use marsfm_msm::{CountMode, ReversibleMle, count_transitions};
 use serde::Serialize;
 
 use super::known;
+use super::learn::{Lesson, lessons};
 
 /// A state counts as found when MD stays in it so long behind a head, ps.
 pub const STAY_PS: f64 = 5.0;
@@ -54,6 +55,8 @@ pub struct LoopNumbers {
     pub seeds: Seeds,
     /// Time by stage, s.
     pub stages: Stages,
+    /// What its surrogate learned on the way.
+    pub lessons: Vec<Lesson>,
     /// When each state was found.
     pub found: Vec<Found>,
     /// Numbers with intervals; in words if there are none.
@@ -283,6 +286,7 @@ fn one(
         md: md(store),
         seeds,
         stages: store.stages(),
+        lessons: lessons(store.folder())?,
         found: found(store, all, shared),
         points: points(&shared.pooled[span], all, shared, question.lag)?,
         statistics,

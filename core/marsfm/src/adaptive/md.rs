@@ -216,6 +216,16 @@ impl Engine for MdEngine<'_> {
         read().map_err(|e| format!("{}, frame {index}: {e:#}", trajectory.display()))
     }
 
+    fn frames(&self, trajectory: &Path) -> Result<Vec<Structure>, String> {
+        let mut all = Vec::new();
+        let read = self.read(trajectory, |frame| {
+            all.push(self.structure(frame)?);
+            Ok(true)
+        });
+        read.map_err(|e| format!("{}, frame {}: {e:#}", trajectory.display(), all.len()))?;
+        Ok(all)
+    }
+
     fn copy(&self, trajectory: &Path, folder: &Path, stride: usize) -> Result<PathBuf, String> {
         let path = folder.join("trajectory.xtc");
         let copy = || -> Result<()> {

@@ -3,6 +3,7 @@
 
 mod chain;
 mod compare;
+mod learn;
 mod md;
 mod page;
 mod parts;
@@ -18,12 +19,13 @@ use marsfm_host::Host;
 use marsfm_trajectory::{Clock, Frame};
 
 pub use compare::{Comparison, LoopNumbers, compare, default_out};
+pub use learn::{Lesson, lessons};
 pub use marsfm_adaptive::{Ended, History, Limits, LoopSettings, Progress, Watch};
 pub use page::write as write_report;
 pub use slurm::task;
 
 /// Options that are paths: in the file they are meant from its own folder.
-const PATHS: [&str; 6] = ["template", "model", "mdgen", "data", "topology", "trajectories"];
+const PATHS: [&str; 7] = ["template", "model", "mdgen", "data", "topology", "trajectories", "hot"];
 
 /// Reads and checks a loop's TOML file; its paths become absolute.
 pub fn read_settings(file: &Path) -> Result<LoopSettings> {
@@ -67,7 +69,8 @@ pub struct Outlook {
 /// Checks settings as far as it can be done without MD: engine and proposer must open.
 pub fn check(host: &Host, file: &Path) -> Result<Outlook> {
     let settings = read_settings(file)?;
-    let parts = parts::open(host, &settings).with_context(|| format!("{}", file.display()))?;
+    let parts =
+        parts::open(host, &settings, None).with_context(|| format!("{}", file.display()))?;
     let mut notes = parts.engine.notes();
     notes.extend(parts.remarks);
     Ok(Outlook { settings, notes })
@@ -76,7 +79,8 @@ pub fn check(host: &Host, file: &Path) -> Result<Outlook> {
 /// Begins a loop in a new folder.
 pub fn begin(host: &Host, file: &Path, folder: &Path) -> Result<Outlook> {
     let settings = read_settings(file)?;
-    let parts = parts::open(host, &settings).with_context(|| format!("{}", file.display()))?;
+    let parts =
+        parts::open(host, &settings, None).with_context(|| format!("{}", file.display()))?;
     Driver::create(folder, &settings, parts.engine.as_ref())?.check_disk()?;
     let mut notes = parts.engine.notes();
     notes.extend(parts.remarks);

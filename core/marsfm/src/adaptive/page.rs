@@ -93,6 +93,9 @@ fn page(c: &Comparison) -> Result<Report> {
             "Populations from the MD up to each epoch, in the states of the loop's newest model. \
              Lines that still move are not settled.",
         );
+        if !l.lessons.is_empty() {
+            page.table(&lessons(l));
+        }
         for remark in l.statistics.iter().flat_map(|s| &s.remarks) {
             page.note("Note:", remark);
         }
@@ -378,6 +381,36 @@ fn bias(l: &LoopNumbers) -> Table {
             .into(),
         columns,
         rows: l.variants.iter().map(row).collect(),
+        ..Table::default()
+    }
+}
+
+fn lessons(l: &LoopNumbers) -> Table {
+    let columns = ["before epoch", "runs learned from", "runs judged on", "steps"];
+    let losses = ["loss before", "loss after", "wall time (s)"];
+    let row = |s: &super::Lesson| {
+        vec![
+            (s.epoch + 1).to_string(),
+            s.runs[0].to_string(),
+            s.runs[1].to_string(),
+            s.steps.to_string(),
+            s.before.map_or("none".into(), |b| format!("{b:.4}")),
+            format!("{:.4}", s.after),
+            format!("{:.0}", s.seconds),
+            if s.kept { "yes" } else { "no" }.into(),
+        ]
+    };
+    Table {
+        caption: "What the surrogate learned from the loop's own MD; it jumps with it only where \
+                  the loss on runs that it never learned from fell."
+            .into(),
+        columns: columns
+            .into_iter()
+            .chain(losses)
+            .map(Column::number)
+            .chain([Column::text("kept")])
+            .collect(),
+        rows: l.lessons.iter().map(row).collect(),
         ..Table::default()
     }
 }

@@ -10,6 +10,7 @@ use marsfm_surrogate::Surrogate;
 use serde::Deserialize;
 
 use super::chain::{Frames, Jumps, Library, Shape};
+use super::learn::{LearnSettings, Learner};
 use super::md::MdEngine;
 use super::slurm::Slurm;
 use crate::benchmark;
@@ -35,14 +36,19 @@ pub fn engine<'h>(host: &'h Host, settings: &LoopSettings) -> Result<Box<dyn Eng
 
 /// Opens both, for the loop in a folder: there runs may be tasks of Slurm.
 pub fn open_in<'h>(host: &'h Host, settings: &LoopSettings, folder: &Path) -> Result<Parts<'h>> {
-    let parts = open(host, settings)?;
+    let parts = open(host, settings, Some(folder))?;
     let Some(slurm) = settings.slurm.clone() else { return Ok(parts) };
     let engine = Box::new(Slurm::new(host, parts.engine, slurm, folder)?);
     Ok(Parts { engine, ..parts })
 }
 
-/// Opens both.
-pub fn open<'h>(host: &'h Host, settings: &LoopSettings) -> Result<Parts<'h>> {
+/// Opens both; without the loop's folder for looking only: a surrogate that learns keeps what it
+/// learned there.
+pub fn open<'h>(
+    host: &'h Host,
+    settings: &LoopSettings,
+    folder: Option<&Path>,
+) -> Result<Parts<'h>> {
     if settings.engine.name == "toy" {
         let engine = toy_engine(settings)?;
         let proposer = named(&settings.strategy, &|s| Ok(toy::proposer(s, engine.toy())?))?;
@@ -50,7 +56,9 @@ pub fn open<'h>(host: &'h Host, settings: &LoopSettings) -> Result<Parts<'h>> {
     }
     let engine = MdEngine::open(host, settings)?;
     let remarks = std::cell::RefCell::new(Vec::new());
-    let proposer = named(&settings.strategy, &|s| chain(host, &engine, s, &remarks))?;
+    let place = folder.unwrap_or(Path::new(""));
+    let proposer =
+        named(&settings.strategy, &|s| chain(host, &engine, s, &remarks, (settings, place)))?;
     Ok(Parts { engine: Box::new(engine), proposer, remarks: remarks.into_inner() })
 }
 
@@ -116,6 +124,7 @@ fn chain(
     engine: &MdEngine<'_>,
     strategy: &StrategySettings,
     remarks: &std::cell::RefCell<Vec<String>>,
+    (settings, folder): (&LoopSettings, &Path),
 ) -> Result<Box<dyn Proposer>> {
     #[derive(Deserialize, Default)]
     #[serde(deny_unknown_fields, default)]
@@ -123,6 +132,7 @@ fn chain(
         model: Option<PathBuf>,
         mdgen: Option<PathBuf>,
         draws_per_parent: Option<usize>,
+        learn: Option<LearnSettings>,
     }
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -159,7 +169,10 @@ fn chain(
         remarks
             .borrow_mut()
             .extend(unlike.into_iter().map(|d| format!("surrogate: {}", d.message)));
-        Ok(Box::new(jumps))
+        Ok(match o.learn {
+            None => Box::new(jumps),
+            Some(learn) => Box::new(Learner::new(host, jumps, model, learn, settings, folder)?),
+        })
     };
     let files = |class: &'static str| -> Result<Box<dyn Proposer>> {
         let o: Files = options(strategy)?;

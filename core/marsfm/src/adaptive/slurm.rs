@@ -212,6 +212,9 @@ impl Engine for Slurm<'_> {
     fn frame(&self, trajectory: &Path, index: usize) -> Result<Structure, String> {
         self.inner.frame(trajectory, index)
     }
+    fn frames(&self, trajectory: &Path) -> Result<Vec<Structure>, String> {
+        self.inner.frames(trajectory)
+    }
     fn copy(&self, trajectory: &Path, folder: &Path, stride: usize) -> Result<PathBuf, String> {
         self.inner.copy(trajectory, folder, stride)
     }
