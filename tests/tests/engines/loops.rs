@@ -91,6 +91,29 @@ fn proposers_go_through_openmm_and_come_back_as_a_model() {
 }
 
 #[test]
+fn jumps_go_through_gromacs() {
+    if !has_gromacs("loops::jumps_go_through_gromacs") {
+        return;
+    }
+    let (dir, host) = (tempfile::tempdir().unwrap(), host());
+    let folder = dir.path();
+    gromacs_template(&peptide(), &folder.join("template"), &[]);
+    let model = root().join("examples/models/tetrapeptide/tetrapeptide.safetensors");
+    let jump = format!("proposer = \"tree\"\noptions = {{ model = {model:?} }}");
+    let file = settings(folder, "gromacs", &jump);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("\"openmm\"", "\"gromacs\"").replace("platform = \"Reference\"\n", "");
+    std::fs::write(&file, text.replace("seeds = 3", "seeds = 2")).unwrap();
+    let out = folder.join("loop");
+    adaptive::begin(&host, &file, &out).unwrap_or_else(|e| panic!("{e:#}"));
+    let (ended, h) = go(&host, &out);
+    assert_eq!((ended, h.runs.len() + h.lost.len()), (Ended::Complete, 4), "{:?}", h.lost);
+    assert!(h.runs.iter().all(|r| (r.frames, r.head_frames) == (110, 10)));
+    let own = h.runs.iter().filter(|r| r.epoch == Some(1)).count();
+    assert!(own > 0 && h.plans[1].seeds.iter().all(|s| s.class == "tree"), "{:?}", h.lost);
+}
+
+#[test]
 fn md_of_a_user_is_imported_and_the_first_epoch_starts_from_it() {
     if !has_openmm("md_of_a_user_is_imported_and_the_first_epoch_starts_from_it") {
         return;
