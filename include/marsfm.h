@@ -47,7 +47,7 @@
 /**
  * Minor version of the ABI: grows when something is added.
  */
-#define MARSFM_ABI_MINOR 3
+#define MARSFM_ABI_MINOR 4
 
 /**
  * Success.
@@ -120,9 +120,39 @@
 #define MARSFM_ERROR_MSM 400
 
 /**
+ * An adaptive loop cannot begin or go on: its settings, its engine, its disk; see the message.
+ */
+#define MARSFM_ERROR_LOOP 500
+
+/**
  * A defect of marsfm was caught; please report the message.
  */
 #define MARSFM_ERROR_INTERNAL 900
+
+/**
+ * All epochs of a loop are over.
+ */
+#define MARSFM_LOOP_COMPLETE 0
+
+/**
+ * The MD budget of a loop is spent.
+ */
+#define MARSFM_LOOP_BUDGET 1
+
+/**
+ * The model of a loop has settled.
+ */
+#define MARSFM_LOOP_SETTLED 2
+
+/**
+ * The limits of the call; calling again goes on.
+ */
+#define MARSFM_LOOP_LIMITS 3
+
+/**
+ * The progress function stopped the loop; calling again goes on.
+ */
+#define MARSFM_LOOP_STOPPED 4
 
 /**
  * Log level: a call failed.
@@ -878,6 +908,17 @@ typedef struct marsfm_msm_info_t {
    */
   double pair_lag_ps;
 } marsfm_msm_info_t;
+
+/**
+ * Told how far a loop is: what is being done (UTF-8, lives for the call), epoch from 0, of how many,
+ * and the part of all MD that is done, 0 to 1. Runs on the calling thread. Returning anything but 0
+ * stops the loop at a point from which it can go on.
+ */
+typedef int32_t (*marsfm_loop_progress_t)(void *user_data,
+                                          const char *stage,
+                                          uint64_t epoch,
+                                          uint64_t epochs,
+                                          double done);
 
 #ifdef __cplusplus
 extern "C" {
@@ -1687,6 +1728,94 @@ marsfm_status_t marsfm_msm_assign_rows(const struct marsfm_msm_t *msm,
                                        size_t n_features,
                                        int32_t *microstates,
                                        int32_t *macrostates);
+
+/**
+ * Begins an adaptive loop in a new folder: checks the settings (the TOML file of `marsfm loop
+ * init`), opens engine and proposer, writes the journal. No MD is run.
+ *
+ * - settings_path: the TOML file, UTF-8; paths in it are meant from its own folder.
+ * - folder: the loop's folder, new or empty, UTF-8.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, or MARSFM_ERROR_LOOP with what to mend. [any thread]
+ *
+ * Example: marsfm_loop_begin("loop.toml", "my-loop");
+ */
+MARSFM_MUST_USE marsfm_status_t marsfm_loop_begin(const char *settings_path, const char *folder);
+
+/**
+ * Runs a loop, or goes on with it, on the calling thread: as long as its MD takes. The process may
+ * be killed at any time; calling again goes on.
+ *
+ * - folder: the loop's folder, UTF-8. One process at a time runs a loop.
+ * - max_epochs: stop after so many; 0 for all.
+ * - max_seconds: stop before a run that would not fit into so much wall time; 0 for no limit.
+ * - progress, user_data: told how far it is; NULL for silence.
+ * - ended: takes why it came back, one of MARSFM_LOOP_...
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, or MARSFM_ERROR_LOOP (an engine that hangs, a full disk,
+ * a missing file; nothing that was recorded is lost). [any thread]
+ *
+ * Example: marsfm_loop_run("my-loop", 0, 3600.0, NULL, NULL, &ended);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_loop_run(const char *folder,
+                                uint64_t max_epochs,
+                                double max_seconds,
+                                marsfm_loop_progress_t progress,
+                                void *user_data,
+                                int32_t *ended);
+
+/**
+ * Copies what a loop has found, as a JSON object: words (an array of sentences), epochs (how many
+ * are over), runs, md_ns (all MD, heads and preparation included), and last, the last epoch's
+ * record with populations, free energies (kJ/mol), timescales and passage times (ps), each with its
+ * 95 % interval; null before the first. Works while another process runs the loop. For buffer,
+ * capacity and needed see marsfm_last_error_message.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_SIZE or MARSFM_ERROR_LOOP. [any thread]
+ *
+ * Example: marsfm_loop_status("my-loop", json, sizeof json, NULL);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_loop_status(const char *folder,
+                                   char *buffer,
+                                   size_t capacity,
+                                   size_t *needed);
+
+/**
+ * Takes unbiased MD of the same system into a loop, as runs that cost nothing.
+ *
+ * - trajectory_paths: n_trajectories files, each continuous, UTF-8.
+ * - topology_path: their atoms, where they are not the engine's; else NULL.
+ * - head_ps: time at the beginning of each that does not count.
+ * - frame_ps: time between their frames, where the files cannot tell; else 0.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_LOOP. [any thread]
+ *
+ * Example: marsfm_loop_import("my-loop", files, 2, NULL, 10.0, 0.0);
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_loop_import(const char *folder,
+                                   const char *const *trajectory_paths,
+                                   size_t n_trajectories,
+                                   const char *topology_path,
+                                   double head_ps,
+                                   double frame_ps);
+
+/**
+ * Writes a report of loops on one system side by side: report.html, JSON and CSV, all offline.
+ *
+ * - folders: n_folders folders of loops, UTF-8.
+ * - out: folder to write into, UTF-8; NULL for `report` in the first loop's folder.
+ *
+ * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_LOOP. [any thread]
+ *
+ * Example: marsfm_loop_report(folders, 2, "report");
+ */
+MARSFM_MUST_USE
+marsfm_status_t marsfm_loop_report(const char *const *folders,
+                                   size_t n_folders,
+                                   const char *out);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Callable
 
-ABI = (0, 3)
+ABI = (0, 4)
 
 
 class MarsfmError(RuntimeError):
@@ -119,6 +119,8 @@ class SeedInfo(Record):
                        ("max_torsion_degrees", c.c_double))
 
 
+LoopProgress = c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_char_p, c.c_uint64, c.c_uint64, c.c_double)
+
 _library = c.CDLL(_find())
 _P, _S, _U64 = c.c_void_p, c.c_size_t, c.c_uint64
 _SIGNATURES: dict[str, list[Any]] = {
@@ -154,6 +156,12 @@ _SIGNATURES: dict[str, list[Any]] = {
     "marsfm_msm_timescales": [_P, _P, _S, c.POINTER(_S)],
     "marsfm_msm_populations": [_P, c.c_int32, _P, _S, c.POINTER(_S)],
     "marsfm_msm_warnings": [_P, c.c_char_p, _S, c.POINTER(_S)],
+    "marsfm_loop_begin": [c.c_char_p, c.c_char_p],
+    "marsfm_loop_run": [c.c_char_p, _U64, c.c_double, LoopProgress, _P, c.POINTER(c.c_int32)],
+    "marsfm_loop_status": [c.c_char_p, c.c_char_p, _S, c.POINTER(_S)],
+    "marsfm_loop_import": [c.c_char_p, c.POINTER(c.c_char_p), _S, c.c_char_p, c.c_double,
+                           c.c_double],
+    "marsfm_loop_report": [c.POINTER(c.c_char_p), _S, c.c_char_p],
     "marsfm_batch_sample": [_P, _S, c.POINTER(SampleInfo)],
     "marsfm_batch_positions": [_P, _S, c.POINTER(Xyz)],
     "marsfm_batch_domain_message": [_P, c.c_char_p, _S, c.POINTER(_S)],
@@ -180,12 +188,13 @@ def call(name: str, *arguments: Any) -> None:
         raise MarsfmError(code, text.value.decode(errors="replace") or "no message")
 
 
-def text(name: str, handle: "Handle") -> str:
-    """A text that is asked for its size first."""
+def text(name: str, of: Any) -> str:
+    """A text that is asked for its size first, of a handle or a path."""
+    first = of.pointer if isinstance(of, Handle) else of
     needed = c.c_size_t()
-    call(name, handle.pointer, None, 0, c.byref(needed))
+    call(name, first, None, 0, c.byref(needed))
     buffer = c.create_string_buffer(needed.value)
-    call(name, handle.pointer, buffer, needed.value, None)
+    call(name, first, buffer, needed.value, None)
     return buffer.value.decode()
 
 

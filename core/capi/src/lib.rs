@@ -13,6 +13,7 @@ mod batch;
 mod job;
 mod library;
 mod log;
+mod loops;
 mod model;
 mod msm;
 mod msm_numbers;

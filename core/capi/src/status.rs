@@ -131,6 +131,7 @@ pub extern "C" fn marsfm_status_name(status: Status) -> *const c_char {
         MARSFM_ERROR_MODEL => c"MARSFM_ERROR_MODEL",
         MARSFM_ERROR_DEVICE => c"MARSFM_ERROR_DEVICE",
         MARSFM_ERROR_MSM => c"MARSFM_ERROR_MSM",
+        MARSFM_ERROR_LOOP => c"MARSFM_ERROR_LOOP",
         MARSFM_ERROR_INTERNAL => c"MARSFM_ERROR_INTERNAL",
         _ => c"unknown status",
     };
@@ -177,6 +178,6 @@ mod tests {
             assert_eq!(found.to_str().unwrap(), name);
             n += 1;
         }
-        assert_eq!(n, 14);
+        assert_eq!(n, 15);
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_void};
 /// Major version of the ABI: 0 until the first release, then changed only by what breaks callers.
 pub const MARSFM_ABI_MAJOR: u32 = 0;
 /// Minor version of the ABI: grows when something is added.
-pub const MARSFM_ABI_MINOR: u32 = 3;
+pub const MARSFM_ABI_MINOR: u32 = 4;
 
 /// Outcome of a call: MARSFM_OK or one of MARSFM_ERROR_...
 pub type Status = i32;
@@ -38,8 +38,21 @@ pub const MARSFM_ERROR_MODEL: i32 = 300;
 pub const MARSFM_ERROR_DEVICE: i32 = 301;
 /// No Markov model can be made of this data with these lags.
 pub const MARSFM_ERROR_MSM: i32 = 400;
+/// An adaptive loop cannot begin or go on: its settings, its engine, its disk; see the message.
+pub const MARSFM_ERROR_LOOP: i32 = 500;
 /// A defect of marsfm was caught; please report the message.
 pub const MARSFM_ERROR_INTERNAL: i32 = 900;
+
+/// All epochs of a loop are over.
+pub const MARSFM_LOOP_COMPLETE: i32 = 0;
+/// The MD budget of a loop is spent.
+pub const MARSFM_LOOP_BUDGET: i32 = 1;
+/// The model of a loop has settled.
+pub const MARSFM_LOOP_SETTLED: i32 = 2;
+/// The limits of the call; calling again goes on.
+pub const MARSFM_LOOP_LIMITS: i32 = 3;
+/// The progress function stopped the loop; calling again goes on.
+pub const MARSFM_LOOP_STOPPED: i32 = 4;
 
 /// Log level: a call failed.
 pub const MARSFM_LOG_ERROR: i32 = 1;
@@ -251,6 +264,19 @@ pub struct XyzOut {
 /// anything but 0 stops the work: the call fails with MARSFM_ERROR_STOPPED.
 pub type Progress =
     Option<unsafe extern "C" fn(user_data: *mut c_void, done: u64, budget: u64) -> i32>;
+
+/// Told how far a loop is: what is being done (UTF-8, lives for the call), epoch from 0, of how many,
+/// and the part of all MD that is done, 0 to 1. Runs on the calling thread. Returning anything but 0
+/// stops the loop at a point from which it can go on.
+pub type LoopProgress = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        stage: *const c_char,
+        epoch: u64,
+        epochs: u64,
+        done: f64,
+    ) -> i32,
+>;
 
 /// Told what the library does, see marsfm_set_log. The message is UTF-8 and lives for the call.
 pub type Log =

@@ -31,9 +31,10 @@ const STRUCTS: [(&str, &str); 16] = [
 ];
 
 /// Rust and C names of handles and other types.
-const OTHERS: [(&str, &str); 10] = [
+const OTHERS: [(&str, &str); 11] = [
     ("Status", "marsfm_status_t"),
     ("Progress", "marsfm_progress_t"),
+    ("LoopProgress", "marsfm_loop_progress_t"),
     ("Topology", "marsfm_topology_t"),
     ("Model", "marsfm_model_t"),
     ("Session", "marsfm_session_t"),
@@ -45,7 +46,7 @@ const OTHERS: [(&str, &str); 10] = [
 ];
 
 /// The files that export, in the order of the header.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     "types",
     "library",
     "log",
@@ -60,6 +61,7 @@ const SOURCES: [&str; 14] = [
     "msm",
     "msm_numbers",
     "msm_rows",
+    "loops",
 ];
 
 const TOP: &str = "\

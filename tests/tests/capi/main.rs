@@ -43,6 +43,16 @@ fn a_markov_model_is_built_of_a_callers_own_numbers() {
 }
 
 #[test]
+fn a_loop_is_run_stopped_gone_on_with_and_reported() {
+    let program = compile("tests/c/loop.c", "-std=c99", "loop");
+    let (folder, settings) = (bench().join("adaptive"), root().join("examples/loop/toy.toml"));
+    _ = std::fs::remove_dir_all(&folder);
+    let (own, report) = (folder.join("loop"), folder.join("report"));
+    let page = report.join("report.html");
+    run(Command::new(program).args([&settings, &own, &report, &page]));
+}
+
+#[test]
 fn jumps_are_drawn_while_the_caller_goes_on() {
     let program = compile("tests/c/jobs.c", "-std=c11", "jobs");
     run(Command::new(program).arg(peptide()).arg(model()));
