@@ -25,7 +25,7 @@ with open(model, "rb") as file:
 
 def tensor(name):
     of = header[name]
-    dtype = {"F64": "<f8", "I32": "<i4", "I64": "<i8"}[of["dtype"]]
+    dtype = {"F64": "<f8", "I16": "<i2", "I64": "<i8"}[of["dtype"]]
     start, end = of["data_offsets"]
     return np.frombuffer(data[start:end], dtype).reshape(of["shape"])
 
@@ -44,7 +44,10 @@ for name in sys.argv[6:]:
     tica.partial_fit((x[:-tica_lag], x[tica_lag:]))
 tica = tica.fetch_model()
 
-micro = trajectories("micro.trajectories")
+micro = [t.astype(np.int32) for t in trajectories("micro.trajectories")]
+# Every microstate that a frame is in has a macrostate.
+owner = json.loads(header["__metadata__"]["marsfm_msm"])["model"]["macro_of_micro"]
+owner = np.array([-1 if m is None else m for m in owner])
 n = len(tensor("centers"))
 
 
@@ -66,7 +69,7 @@ print(json.dumps({
     "active": counts.state_symbols.tolist(),
     "t": t.ravel().tolist(),
     "pi": pi.tolist(),
-    "macro_counts": coarse.fit(trajectories("macro.trajectories")).fetch_model().count_matrix.ravel().tolist(),
+    "macro_counts": coarse.fit([owner[t] for t in micro]).fetch_model().count_matrix.ravel().tolist(),
     "slowest": {str(lag): float(reversible(lag)[1].timescales(k=1)[0]) for lag in lags},
     "pcca_objective": float(np.trace((chi.T * pi) @ chi / (chi.T @ pi)[:, None])),
 }))

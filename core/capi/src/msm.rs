@@ -268,7 +268,7 @@ pub unsafe extern "C" fn marsfm_msm_info(msm: *const Msm, info: *mut MsmInfo) ->
             let value = MsmInfo {
                 struct_size: 0,
                 n_atoms: states.n_atoms() as u64,
-                n_frames: model.micro_trajectories.iter().map(|t| t.len() as u64).sum(),
+                n_frames: model.micro_trajectories.total_frames() as u64,
                 n_microstates: model.micro_populations.len() as u64,
                 n_macrostates: model.n_macrostates() as u64,
                 frame_ps,

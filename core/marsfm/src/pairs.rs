@@ -106,7 +106,7 @@ impl LaggedFromStates {
     fn new(msm: &Msm) -> Result<Self> {
         let lag = msm.settings.pair_lag;
         let mut by_state = vec![Vec::new(); msm.n_macrostates()];
-        for (t, states) in msm.macro_trajectories.iter().enumerate() {
+        for (t, states) in msm.macro_trajectories()?.iter().enumerate() {
             for (f, state) in states.iter().enumerate().take(states.len().saturating_sub(lag)) {
                 if let Ok(state) = usize::try_from(*state) {
                     by_state[state].push((t, f));

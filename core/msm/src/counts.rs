@@ -8,6 +8,7 @@
 use rayon::prelude::*;
 
 use crate::kernels::zeros;
+use crate::states::{Discrete, SPAN, each_span};
 use crate::{Matrix, MsmError, Warning};
 
 /// The state of a frame that belongs to no state.
@@ -46,8 +47,8 @@ pub struct CountMatrix {
 }
 
 /// Counts transitions between `n_states` states at `lag` frames.
-pub fn count_transitions<D: AsRef<[i32]> + Sync>(
-    trajectories: &[D],
+pub fn count_transitions<S: Discrete + ?Sized>(
+    trajectories: &S,
     n_states: usize,
     lag: usize,
     mode: CountMode,
@@ -59,26 +60,26 @@ pub fn count_transitions<D: AsRef<[i32]> + Sync>(
         return Err(MsmError::TooManyStates { n_states, max: MAX_STATES });
     }
     check_states(trajectories, n_states)?;
-    let longest = trajectories.iter().map(|t| t.as_ref().len()).max().unwrap_or(0);
+    let lengths = (0..trajectories.n_trajectories()).map(|t| trajectories.n_frames(t));
+    let longest = lengths.clone().max().unwrap_or(0);
     if longest == 0 {
         return Err(MsmError::NoFrames);
     }
     if longest <= lag {
-        return Err(MsmError::TooShort { lag, longest, n_trajectories: trajectories.len() });
+        return Err(MsmError::TooShort { lag, longest, n_trajectories: lengths.len() });
     }
     let step = if mode == CountMode::Sample { lag } else { 1 };
     let mut tally = Tally::new(n_states, step);
     let mut skipped = Vec::new();
-    for (i, t) in trajectories.iter().enumerate() {
-        let t = t.as_ref();
-        if t.len() <= lag {
+    for (i, len) in lengths.enumerate() {
+        if len <= lag {
             skipped.push(i);
         }
-        tally.add(t, lag);
+        tally.add(trajectories, i, lag)?;
     }
     let (mut counts, populations) = tally.finish();
     if mode == CountMode::Effective {
-        let factors = effective_row_factors(trajectories, &counts, lag);
+        let factors = effective_row_factors(trajectories, &counts, lag)?;
         for i in 0..n_states {
             counts.row_mut(i).iter_mut().for_each(|c| *c *= factors[i]);
         }
@@ -92,31 +93,35 @@ pub fn count_transitions<D: AsRef<[i32]> + Sync>(
 }
 
 /// That every state exists.
-fn check_states<D: AsRef<[i32]>>(trajectories: &[D], n_states: usize) -> Result<(), MsmError> {
-    for (trajectory, t) in trajectories.iter().enumerate() {
-        let t = t.as_ref();
+fn check_states<S: Discrete + ?Sized>(trajectories: &S, n_states: usize) -> Result<(), MsmError> {
+    each_span(trajectories, |trajectory, start, t| {
         let legal = |s: &i32| s.wrapping_add(1) as u32 <= n_states as u32;
         if !t.iter().fold(true, |ok, s| ok & legal(s)) {
-            let frame = t.iter().position(|s| !legal(s)).unwrap_or(0);
-            let state = i64::from(t[frame]);
+            let at = t.iter().position(|s| !legal(s)).unwrap_or(0);
+            let (frame, state) = (start + at, i64::from(t[at]));
             return Err(MsmError::StateOutOfRange { trajectory, frame, state, n_states });
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Frames per state; also checks that every state exists.
-pub(crate) fn populations<D: AsRef<[i32]>>(
-    trajectories: &[D],
+pub(crate) fn populations<S: Discrete + ?Sized>(
+    trajectories: &S,
     n_states: usize,
 ) -> Result<Vec<u64>, MsmError> {
     check_states(trajectories, n_states)?;
     // Slot 0 is "none".
     let mut frames = vec![0u64; n_states + 1];
-    let all = trajectories.iter().flat_map(AsRef::as_ref);
-    all.for_each(|s| frames[(s + 1) as usize] += 1);
+    each_span(trajectories, |_, _, t| {
+        t.iter().for_each(|s| frames[(s + 1) as usize] += 1);
+        Ok(())
+    })?;
     Ok(frames.split_off(1))
 }
+
+/// Cells of a row that are looked at together.
+const PART: usize = 64;
 
 /// Pairs in whole numbers: half the size of f64, and no branch for frames without a state, which
 /// have row 0 and column 0.
@@ -145,30 +150,42 @@ impl Tally {
     }
 
     /// A trajectory of legal states.
-    fn add(&mut self, t: &[i32], lag: usize) {
-        let n_pairs = t.len().saturating_sub(lag);
+    fn add<S: Discrete + ?Sized>(
+        &mut self,
+        all: &S,
+        trajectory: usize,
+        lag: usize,
+    ) -> Result<(), MsmError> {
+        let len = all.n_frames(trajectory);
+        let n_pairs = len.saturating_sub(lag);
         let (width, step) = (self.width, self.step);
-        for start in (0..n_pairs).step_by(step << 24) {
-            let end = (start + (step << 24)).min(n_pairs);
+        let piece = SPAN.next_multiple_of(step);
+        for start in (0..n_pairs).step_by(piece) {
+            let end = (start + piece).min(n_pairs);
             let more = (end - start).div_ceil(step) as u64;
             if self.pairs + more > u64::from(u32::MAX) {
                 self.flush();
             }
             self.pairs += more;
-            let (from, to) = (&t[start..end], &t[start + lag..end + lag]);
+            let from = all.span(trajectory, start, end)?;
+            let to = all.span(trajectory, start + lag, end + lag)?;
             if step == 1 {
-                for (a, b) in from.iter().zip(to) {
+                for (a, b) in from.iter().zip(&*to) {
                     self.cells[(a + 1) as usize * width + (b + 1) as usize] += 1;
                 }
             } else {
-                for (a, b) in from.iter().zip(to).step_by(step) {
+                for (a, b) in from.iter().zip(&*to).step_by(step) {
                     self.cells[(a + 1) as usize * width + (b + 1) as usize] += 1;
                 }
             }
         }
         // Frames that begin a counted pair are found in the rows of `cells` if all pairs count.
         let seen = if step == 1 { n_pairs } else { 0 };
-        t[seen..].iter().for_each(|s| self.populations[(s + 1) as usize] += 1);
+        for start in (seen..len).step_by(SPAN) {
+            let rest = all.span(trajectory, start, (start + SPAN).min(len))?;
+            rest.iter().for_each(|s| self.populations[(s + 1) as usize] += 1);
+        }
+        Ok(())
     }
 
     fn flush(&mut self) {
@@ -177,9 +194,14 @@ impl Tally {
                 self.populations[i] += row.iter().map(|c| u64::from(*c)).sum::<u64>();
             }
             if i > 0 {
-                let into = self.counts.row_mut(i - 1);
-                // Whole numbers are exact up to 2^53.
-                into.iter_mut().zip(&row[1..]).for_each(|(sum, c)| *sum += f64::from(*c));
+                let into = self.counts.row_mut(i - 1).chunks_mut(PART);
+                for (into, part) in into.zip(row[1..].chunks(PART)) {
+                    // Memory that stays zero is not touched: the system need not provide it.
+                    if part.iter().fold(0, |any, c| any | c) > 0 {
+                        // Whole numbers are exact up to 2^53.
+                        into.iter_mut().zip(part).for_each(|(sum, c)| *sum += f64::from(*c));
+                    }
+                }
             }
         }
         self.cells.fill(0);
@@ -287,15 +309,20 @@ pub(crate) fn strong_components(a: &Matrix) -> Vec<Vec<usize>> {
 }
 
 /// sum_j I_ij c_ij / c_i for each row i.
-fn effective_row_factors<D: AsRef<[i32]> + Sync>(
-    trajectories: &[D],
+fn effective_row_factors<S: Discrete + ?Sized>(
+    trajectories: &S,
     counts: &Matrix,
     lag: usize,
-) -> Vec<f64> {
+) -> Result<Vec<f64>, MsmError> {
     let n = counts.n_rows();
     // Targets s(t + lag) of all t with s(t) = i, per trajectory: sequences of row i.
     let mut targets: Vec<Vec<Vec<i32>>> = vec![Vec::new(); n];
-    for t in trajectories.iter().map(AsRef::as_ref).filter(|t| t.len() > lag) {
+    for number in 0..trajectories.n_trajectories() {
+        let len = trajectories.n_frames(number);
+        if len <= lag {
+            continue;
+        }
+        let t = trajectories.span(number, 0, len)?;
         let mut own: Vec<Vec<i32>> = vec![Vec::new(); n];
         for (&a, &b) in t.iter().zip(&t[lag..]) {
             if a >= 0 && b >= 0 {
@@ -308,20 +335,18 @@ fn effective_row_factors<D: AsRef<[i32]> + Sync>(
             }
         }
     }
-    (0..n)
-        .into_par_iter()
-        .map(|i| {
-            let total: f64 = counts.row(i).iter().sum();
-            if total == 0.0 {
-                return 0.0;
-            }
-            let effective: f64 = (0..n)
-                .filter(|&j| counts[(i, j)] > 0.0)
-                .map(|j| counts[(i, j)] * statistical_efficiency(&targets[i], j as i32))
-                .sum();
-            effective / total
-        })
-        .collect()
+    let factors = (0..n).into_par_iter().map(|i| {
+        let total: f64 = counts.row(i).iter().sum();
+        if total == 0.0 {
+            return 0.0;
+        }
+        let effective: f64 = (0..n)
+            .filter(|&j| counts[(i, j)] > 0.0)
+            .map(|j| counts[(i, j)] * statistical_efficiency(&targets[i], j as i32))
+            .sum();
+        effective / total
+    });
+    Ok(factors.collect())
 }
 
 /// 1/(1 + 2 sum_k A(k)(1 - k/N)) of the indicator of `j` in `sequences`, with A the autocorrelation

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::counts::strong_components;
 use crate::matrix::{cholesky_solve, symmetric_eigen, symmetric_eigenvalues};
+use crate::states::Discrete;
 use crate::{CountMatrix, CountMode, Matrix, MsmError, Warning, count_transitions};
 
 /// Counts divided by their row sums. Rows without counts become T_ii = 1 if `identity_rows`, else
@@ -512,8 +513,8 @@ pub struct ImpliedTimescales {
 
 /// Reversible models at several lags; lags without any transition, or at which no estimate
 /// exists, are left out.
-pub fn implied_timescales<D: AsRef<[i32]> + Sync>(
-    trajectories: &[D],
+pub fn implied_timescales<S: Discrete + ?Sized>(
+    trajectories: &S,
     n_states: usize,
     lags: &[usize],
     n_timescales: usize,

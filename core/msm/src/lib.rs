@@ -13,12 +13,15 @@
 #![allow(clippy::neg_cmp_op_on_partial_ord)] // `!(a > b)` on purpose: NaN must take that branch
 
 mod error;
+mod gathered;
 mod kernels;
 mod matrix;
 mod order;
 mod polytope;
 mod random;
 mod rows;
+mod spill;
+mod states;
 mod store;
 #[cfg(test)]
 mod test_support;
@@ -51,6 +54,7 @@ pub use pairs::{LaggedPairs, PairSampler};
 pub use pcca::{Pcca, PccaModel};
 pub use pipeline::{FRAMES_PER_MICROSTATE, Msm, MsmBuilder};
 pub use rows::{Real, Rows};
+pub use states::{Discrete, StateTrajectories, StateWriter};
 pub use tica::{Scaling, Tica, TicaModel};
 pub use uncertainty::{BayesianMsm, Posterior};
 pub use update::{Drift, Update};

@@ -144,6 +144,17 @@ pub(crate) enum Class {
 }
 
 impl PairMoments {
+    /// Every number of it, in a fixed order.
+    pub(crate) fn numbers(&mut self) -> impl Iterator<Item = &mut f64> {
+        let sets = [&mut self.x_only, &mut self.both, &mut self.y_only];
+        sets.into_iter()
+            .flat_map(|s| std::iter::once(&mut s.n).chain(&mut s.mean).chain(&mut s.m2))
+            .chain(std::iter::once(&mut self.cross.n))
+            .chain(&mut self.cross.mean_x)
+            .chain(&mut self.cross.mean_y)
+            .chain(&mut self.cross.mxy)
+    }
+
     /// No pairs yet, for `width` features.
     pub fn new(lag: usize, width: usize) -> Result<Self, MsmError> {
         if lag == 0 {

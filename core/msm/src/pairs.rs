@@ -7,6 +7,7 @@
 
 use crate::estimate::row_normalised;
 use crate::random::Stream;
+use crate::states::{Discrete, each_span};
 use crate::{CountMode, Matrix, Msm, MsmError, count_transitions};
 
 /// A frame: trajectory, then frame in it.
@@ -36,8 +37,8 @@ struct Frames {
 
 impl Frames {
     /// Groups frames by `group_of(state)`; group g belongs to `owner[g]` with `weight[g]`.
-    fn new<D: AsRef<[i32]>>(
-        trajectories: &[D],
+    fn new<S: Discrete + ?Sized>(
+        trajectories: &S,
         n_groups: usize,
         owner: &[Option<usize>],
         weight: Option<&[f64]>,
@@ -50,14 +51,15 @@ impl Frames {
         }
         let mut next = first.clone();
         let mut index = vec![(0, 0); first[n_groups]];
-        for (t, states) in trajectories.iter().enumerate() {
-            for (frame, g) in states.as_ref().iter().enumerate() {
+        each_span(trajectories, |t, start, states| {
+            for (frame, g) in (start..).zip(states) {
                 if let Ok(g) = usize::try_from(*g) {
                     index[next[g]] = (t as u32, frame as u32);
                     next[g] += 1;
                 }
             }
-        }
+            Ok(())
+        })?;
         let mut groups = vec![Vec::new(); n_states];
         for g in 0..n_groups {
             let (Some(state), true) = (owner[g], populations[g] > 0) else { continue };
@@ -90,8 +92,8 @@ impl PairSampler {
     /// `trajectories` of states (-1: none), T over the same states (rows need not be normalised),
     /// start states uniform over those with frames. Targets without frames are left out of each
     /// row; a row with no target left stays in its state.
-    pub fn new<D: AsRef<[i32]>>(
-        trajectories: &[D],
+    pub fn new<S: Discrete + ?Sized>(
+        trajectories: &S,
         t: &Matrix,
         rng_seed: u64,
     ) -> Result<Self, MsmError> {
@@ -105,8 +107,8 @@ impl PairSampler {
     /// the microstate a is drawn by pi_a, then a frame of a uniformly, so each frame weighs
     /// pi_a/n_a. `micro` holds microstate trajectories, `macro_of_micro` the macrostate of each
     /// microstate, `pi` its stationary weight (0 where there is none). METHOD 7.1b.
-    pub fn weighted<D: AsRef<[i32]>>(
-        micro: &[D],
+    pub fn weighted<S: Discrete + ?Sized>(
+        micro: &S,
         macro_of_micro: &[Option<usize>],
         pi: &[f64],
         t_macro: &Matrix,
@@ -257,7 +259,7 @@ impl LaggedPairs {
 impl Msm {
     /// Training pairs by macrostates and `macro_t`: the paper's rule.
     pub fn pair_sampler(&self, rng_seed: u64) -> Result<PairSampler, MsmError> {
-        PairSampler::new(&self.macro_trajectories, &self.macro_t, rng_seed)
+        PairSampler::new(&self.macrostates(), &self.macro_t, rng_seed)
     }
 
     /// Training pairs by macrostates, transitions counted in both directions of time and start
@@ -266,8 +268,8 @@ impl Msm {
     /// learned together; the paper's uniform starts weigh a transition seen once like one seen often.
     pub fn symmetric_pair_sampler(&self, rng_seed: u64) -> Result<PairSampler, MsmError> {
         let (n, lag) = (self.n_macrostates(), self.settings.pair_lag);
-        let counts =
-            count_transitions(&self.macro_trajectories, n, lag, CountMode::Sliding)?.counts;
+        let trajectories = self.macrostates();
+        let counts = count_transitions(&trajectories, n, lag, CountMode::Sliding)?.counts;
         let mut both = Matrix::zeros(n, n);
         for i in 0..n {
             for j in 0..n {
@@ -275,7 +277,7 @@ impl Msm {
             }
         }
         let shares: Vec<f64> = (0..n).map(|i| both.row(i).iter().sum()).collect();
-        PairSampler::new(&self.macro_trajectories, &row_normalised(&both, true), rng_seed)?
+        PairSampler::new(&trajectories, &row_normalised(&both, true), rng_seed)?
             .with_start_weights(&shares)
     }
 

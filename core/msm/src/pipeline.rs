@@ -13,10 +13,11 @@ use crate::estimate::{ImpliedTimescales, implied_timescales, row_normalised};
 use crate::kmeans::{KMeans, KMeansModel, assign};
 use crate::order;
 use crate::rows::common_width;
-use crate::validate::{ChapmanKolmogorov, chapman_kolmogorov, visited_by_one};
+use crate::states::{Discrete, Renamed};
+use crate::validate::{ChapmanKolmogorov, chapman_kolmogorov, one_only, visits};
 use crate::{
     CountMode, MarkovModel, Matrix, MsmError, Pcca, PccaModel, Real, ReversibleMle, Rows, Scaling,
-    Tica, TicaModel, Warning, count_transitions,
+    StateTrajectories, Tica, TicaModel, Warning, count_transitions,
 };
 
 /// Fewer frames than this to a microstate, on average, and the model is fitted to noise.
@@ -71,7 +72,8 @@ pub struct Msm {
     #[serde(default)]
     pub clustered_frames: u64,
     /// Microstate of every frame, per trajectory.
-    pub micro_trajectories: Vec<Vec<i32>>,
+    #[serde(skip)]
+    pub micro_trajectories: StateTrajectories,
     /// Frames of each microstate.
     pub micro_populations: Vec<u64>,
     /// Reversible model of the active microstates at `msm_lag`.
@@ -82,8 +84,6 @@ pub struct Msm {
     pub macro_of_micro: Vec<Option<usize>>,
     /// Microstates outside the active set, given to their nearest active neighbour.
     pub orphans: Vec<usize>,
-    /// Macrostate of every frame, per trajectory.
-    pub macro_trajectories: Vec<Vec<i32>>,
     /// Frames of each macrostate, falling.
     pub macro_populations: Vec<u64>,
     /// Trajectories that visit each macrostate.
@@ -152,7 +152,8 @@ impl MsmBuilder {
         let micro_trajectories: Vec<Vec<i32>> =
             projected.iter().map(|rows| kmeans.assign(rows)).collect::<Result<_, _>>()?;
         drop(projected);
-        self.assemble(tica, kmeans, order::unsorted(&order, micro_trajectories))
+        let micro = order::unsorted(&order, micro_trajectories);
+        self.assemble(tica, kmeans, StateTrajectories::new(&micro)?)
     }
 
     /// The model behind given microstates: everything from counts to timescales. `kmeans` are the
@@ -161,7 +162,7 @@ impl MsmBuilder {
         &self,
         tica: TicaModel,
         kmeans: KMeansModel,
-        micro_trajectories: Vec<Vec<i32>>,
+        micro_trajectories: StateTrajectories,
     ) -> Result<Msm, MsmError> {
         let mut warnings = tica.warnings.clone();
         let n_micro = kmeans.centers.n_rows();
@@ -173,7 +174,7 @@ impl MsmBuilder {
         if n_micro < self.n_microstates {
             warnings.push(Warning::FewerClusters { asked: self.n_microstates, got: n_micro });
         }
-        let n_frames: usize = micro_trajectories.iter().map(Vec::len).sum();
+        let n_frames = micro_trajectories.total_frames();
         if n_frames < FRAMES_PER_MICROSTATE * n_micro {
             warnings.push(Warning::FewFramesPerState { n_frames, n_states: n_micro });
         }
@@ -186,7 +187,7 @@ impl MsmBuilder {
         if n_macro < self.n_macrostates {
             warnings.push(Warning::FewerMacrostates { asked: self.n_macrostates, got: n_macro });
         }
-        let macro_trajectories = relabel(&micro_trajectories, &macro_of_micro);
+        let macro_trajectories = Renamed { states: &micro_trajectories, names: &macro_of_micro };
         let coarse =
             count_transitions(&macro_trajectories, n_macro, self.pair_lag, CountMode::Sliding)?;
         warnings.extend(coarse.warnings.iter().cloned().map(|w| match w {
@@ -206,20 +207,18 @@ impl MsmBuilder {
         if mean_self_transition < 0.5 {
             warnings.push(Warning::NotMetastable { mean_self_transition });
         }
-        warnings.extend(visited_by_one(&macro_trajectories, n_macro));
+        let visits = visits(&macro_trajectories, n_macro)?;
+        warnings.extend(visits.iter().enumerate().filter_map(one_only));
         let (macro_t_reversible, macro_pi) = lump(&micro, &macro_of_micro, n_macro);
-        let lags = self.lags(micro_trajectories.iter().map(Vec::len).max().unwrap_or(0));
+        let lags = self.lags(micro_trajectories.lengths().max().unwrap_or(0));
         let n_timescales = self.n_macrostates.max(2);
         let implied_timescales =
             implied_timescales(&micro_trajectories, n_micro, &lags, n_timescales)?;
-        let macro_visitors = (0..n_macro)
-            .map(|s| macro_trajectories.iter().filter(|t| t.contains(&(s as i32))).count())
-            .collect();
         Ok(Msm {
             settings: self.clone(),
             tica,
             inertia: kmeans.inertia().unwrap_or(0.0),
-            clustered_frames: micro_trajectories.iter().map(|t| t.len() as u64).sum(),
+            clustered_frames: n_frames as u64,
             centers: kmeans.centers,
             micro_trajectories,
             micro_populations: populations,
@@ -227,9 +226,8 @@ impl MsmBuilder {
             pcca,
             macro_of_micro,
             orphans,
-            macro_trajectories,
             macro_populations: coarse.populations,
-            macro_visitors,
+            macro_visitors: visits.iter().map(|v| v.visitors).collect(),
             macro_counts: coarse.counts,
             macro_t,
             macro_t_reversible,
@@ -366,13 +364,6 @@ fn macrostates(
     (set_of.iter().map(|s| s.and_then(|s| label[s])).collect(), orphans)
 }
 
-fn relabel(trajectories: &[Vec<i32>], map: &[Option<usize>]) -> Vec<Vec<i32>> {
-    let one = |s: &i32| {
-        usize::try_from(*s).ok().and_then(|s| map[s]).map_or(crate::NO_STATE, |m| m as i32)
-    };
-    trajectories.iter().map(|t| t.iter().map(one).collect()).collect()
-}
-
 /// T_IJ = sum pi_a T_ab / pi_I over active microstates; rows without weight stay put.
 fn lump(micro: &MarkovModel, map: &[Option<usize>], n_macro: usize) -> (Matrix, Vec<f64>) {
     let mut t = Matrix::zeros(n_macro, n_macro);
@@ -395,8 +386,24 @@ impl Msm {
         crate::rows::check_finite(rows, 0, 0, rows.n_rows())?;
         let projected = self.tica.transform(rows)?;
         let micro = assign(&self.centers, &Rows::new(&projected, self.tica.n_kept)?)?;
-        let coarse = relabel(std::slice::from_ref(&micro), &self.macro_of_micro).remove(0);
+        let coarse = micro.iter().map(|s| Renamed::name(&self.macro_of_micro, *s)).collect();
         Ok((micro, coarse))
+    }
+
+    /// Macrostate of every frame of a trajectory that the model was built of.
+    pub fn macro_trajectory(&self, number: usize) -> Result<Vec<i32>, MsmError> {
+        let states = self.macrostates();
+        Ok(states.span(number, 0, states.n_frames(number))?.into_owned())
+    }
+
+    /// Macrostates, to be read span by span.
+    pub(crate) fn macrostates(&self) -> Renamed<'_> {
+        Renamed { states: &self.micro_trajectories, names: &self.macro_of_micro }
+    }
+
+    /// Macrostate of every frame, per trajectory: four bytes per frame.
+    pub fn macro_trajectories(&self) -> Result<Vec<Vec<i32>>, MsmError> {
+        (0..self.micro_trajectories.len()).map(|t| self.macro_trajectory(t)).collect()
     }
 
     /// Number of (non-empty) macrostates.
@@ -461,7 +468,7 @@ mod tests {
         assert_eq!(msm.n_macrostates(), 3);
         assert!(msm.macro_populations.windows(2).all(|w| w[0] >= w[1]));
         assert!(msm.mean_self_transition > 0.95);
-        for (t, d) in msm.macro_trajectories.iter().zip(&data) {
+        for (t, d) in msm.macro_trajectories().unwrap().iter().zip(&data) {
             for (s, row) in t.iter().zip(d.chunks(4)) {
                 // the middle well has most frames
                 let well = if row[0] < -2.0 { 1 } else { i32::from(row[0] > 2.5) * 2 };
@@ -471,8 +478,8 @@ mod tests {
         }
         let rows = Rows::new(&data[0], 4).unwrap();
         let (micro, coarse) = msm.assign(&rows).unwrap();
-        assert_eq!(micro, msm.micro_trajectories[0]);
-        assert_eq!(coarse, msm.macro_trajectories[0]);
+        assert_eq!(micro, msm.micro_trajectories.trajectory(0).unwrap());
+        assert_eq!(coarse, msm.macro_trajectory(0).unwrap());
         for (a, b) in msm.macro_t.as_slice().iter().zip(msm.macro_t_reversible.as_slice()) {
             assert!((a - b).abs() < 0.02, "{a} {b}");
         }
@@ -498,8 +505,9 @@ mod tests {
         assert_eq!(a, b);
         let turned = [data[2].clone(), data[0].clone(), data[1].clone()];
         let mut c = build(&settings(), &turned).unwrap();
-        c.micro_trajectories.rotate_left(1);
-        c.macro_trajectories.rotate_left(1);
+        let mut micro = c.micro_trajectories.to_vecs().unwrap();
+        micro.rotate_left(1);
+        c.micro_trajectories = StateTrajectories::new(&micro).unwrap();
         assert_eq!(a, c);
     }
 
@@ -517,7 +525,7 @@ mod tests {
         assert!(has(|w| matches!(w, Warning::StatesOutsideActiveSet { .. })));
         assert!(!msm.orphans.is_empty());
         // every frame has a macrostate, orphans too
-        assert!(msm.macro_trajectories.iter().flatten().all(|s| *s >= 0));
+        assert!(msm.macro_trajectories().unwrap().iter().flatten().all(|s| *s >= 0));
         assert!(crate::estimate::check_stochastic(&msm.macro_t).is_ok());
         assert!(msm.pair_sampler(1).is_ok());
     }

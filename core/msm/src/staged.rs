@@ -17,8 +17,11 @@ use crate::moments::PairMoments;
 use crate::order::{Digest, by_digest, mix};
 use crate::stream::MomentStream;
 use crate::{
-    KMeansModel, MiniBatchKMeans, Msm, MsmBuilder, MsmError, Real, Rows, Tica, TicaModel, Warning,
+    Discrete, KMeansModel, MiniBatchKMeans, Msm, MsmBuilder, MsmError, Real, Rows,
+    StateTrajectories, StateWriter, TicaModel,
 };
+
+pub use crate::gathered::MomentStore;
 
 /// What all parts of a build share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,39 +121,9 @@ impl Plan {
     /// The projection, from every trajectory's moments.
     pub fn projection(self, parts: Parts<TrajectoryMoments>) -> Result<Projection, MsmError> {
         complete(&parts, self.n_trajectories)?;
-        let lag = self.settings.tica_lag;
-        let lengths: Vec<usize> = parts.values().map(|p| p.frames).collect();
-        let longest = lengths.iter().copied().max().unwrap_or(0);
-        self.settings.check(longest, self.n_trajectories)?;
-        let digests: Vec<u64> = parts.values().map(|p| p.digest).collect();
-        let skipped: Vec<usize> =
-            parts.iter().filter(|(_, p)| p.moments.is_none()).map(|(n, _)| *n).collect();
-        let mut total: Option<PairMoments> = None;
-        for m in by_digest(&digests).iter().filter_map(|n| parts[n].moments.as_ref()) {
-            match &mut total {
-                Some(sum) => sum.merge(m)?,
-                None => {
-                    let mut sum = PairMoments::new(lag, m.width())?;
-                    sum.merge(m)?;
-                    total = Some(sum);
-                }
-            }
-        }
-        let total = total.ok_or(MsmError::TooShort {
-            lag,
-            longest,
-            n_trajectories: self.n_trajectories,
-        })?;
-        let mut tica = Tica::new(lag)
-            .scaling(self.settings.scaling)
-            .var_cutoff(self.settings.var_cutoff)
-            .fit_moments(&total)?;
-        if !skipped.is_empty() {
-            let what = "tica lag".into();
-            let skipped = Warning::SkippedTrajectories { what, lag, trajectories: skipped };
-            tica.warnings.insert(0, skipped);
-        }
-        Ok(Projection { plan: self, tica, lengths, digests })
+        let mut all = MomentStore::new(None);
+        parts.into_values().try_for_each(|part| all.push(part))?;
+        all.projection(self)
     }
 }
 
@@ -233,18 +206,43 @@ impl Centers {
         StatePass { centers: self, states: Vec::new() }
     }
 
+    /// Microstates of frames.
+    pub fn assign<T: Real>(&self, rows: &Rows<'_, T>) -> Result<Vec<i32>, MsmError> {
+        let tica = &self.projection.tica;
+        let projected = tica.transform(rows)?;
+        assign(&self.kmeans.centers, &Rows::new(&projected, tica.n_kept)?)
+    }
+
     /// The model, from every trajectory's states.
     pub fn model(self, parts: Parts<Vec<i32>>) -> Result<Msm, MsmError> {
+        complete(&parts, self.projection.plan.n_trajectories)?;
+        let mut writer = StateWriter::new(None);
+        for states in parts.into_values() {
+            writer.push(&states)?;
+            writer.end_trajectory();
+        }
+        self.model_of(writer.finish()?)
+    }
+
+    /// The model, from the states of all trajectories.
+    pub fn model_of(self, states: StateTrajectories) -> Result<Msm, MsmError> {
         let Self { projection: Projection { plan, tica, lengths, .. }, kmeans, n_points } = self;
-        complete(&parts, plan.n_trajectories)?;
-        if let Some((number, part)) = parts.iter().find(|(n, p)| p.len() != lengths[**n]) {
+        let other = lengths.iter().zip(states.lengths()).position(|(a, b)| *a != b);
+        if other.is_some() || lengths.len() != states.len() {
+            let (number, expected) = other.map_or((0, 0), |n| (n, lengths[n]));
             return Err(MsmError::Parameter {
                 what: "frames of a trajectory",
-                got: format!("{} in trajectory {number}", part.len()),
-                expected: format!("{} as in the first pass", lengths[*number]),
+                got: match other {
+                    Some(n) => format!("{} in trajectory {number}", states.n_frames(n)),
+                    None => format!("{} trajectories", states.len()),
+                },
+                expected: match other {
+                    Some(_) => format!("{expected} as in the first pass"),
+                    None => lengths.len().to_string(),
+                },
             });
         }
-        let mut msm = plan.settings.assemble(tica, kmeans, parts.into_values().collect())?;
+        let mut msm = plan.settings.assemble(tica, kmeans, states)?;
         msm.origin = plan.origin;
         msm.clustered_frames = n_points as u64;
         Ok(msm)
@@ -275,10 +273,7 @@ impl Refinement {
 impl StatePass<'_> {
     /// Takes the next frames.
     pub fn push<T: Real>(&mut self, rows: &Rows<'_, T>) -> Result<(), MsmError> {
-        let tica = &self.centers.projection.tica;
-        let projected = tica.transform(rows)?;
-        let points = Rows::new(&projected, tica.n_kept)?;
-        self.states.extend(assign(&self.centers.kmeans.centers, &points)?);
+        self.states.extend(self.centers.assign(rows)?);
         Ok(())
     }
 
@@ -367,7 +362,7 @@ mod tests {
         let a = staged(&plan, &[0, 1, 2, 3, 4, 5], 512).unwrap();
         let b = staged(&plan, &[4, 5, 2, 0, 3, 1], 100).unwrap();
         assert_eq!(a.to_bytes().unwrap(), b.to_bytes().unwrap());
-        assert_eq!(a.micro_trajectories.iter().map(Vec::len).sum::<usize>(), 5235);
+        assert_eq!(a.micro_trajectories.total_frames(), 5235);
         let full = staged(&self::plan(1_000_000), &[0, 1, 2, 3, 4, 5], 512).unwrap();
         assert!(a.inertia < 0.3 * full.inertia, "{} {}", a.inertia, full.inertia);
         let (x, y) = (a.micro.timescales(1).unwrap()[0], full.micro.timescales(1).unwrap()[0]);

@@ -1,25 +1,36 @@
 //! A model as one file: safetensors, whose header carries a versioned JSON with everything that is
-//! no array. Reads back bit-equal; written to a temporary name first, so never half a file.
+//! no array. Reads back bit-equal; written to a temporary name first, so never half a file. States
+//! of frames are written and read span by span: many of them stay in the file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::Mutex;
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
 
-use crate::{Matrix, Msm, MsmError};
+use crate::spill::{HELD_BYTES, Stored};
+use crate::states::each_span;
+use crate::{Matrix, Msm, MsmError, StateTrajectories};
 
-/// Version of the file; a reader refuses newer ones.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of the file; a reader refuses newer ones. Since 2, states have two bytes per frame, and
+/// macrostates follow from microstates.
+pub const FORMAT_VERSION: u32 = 2;
 const KEY: &str = "marsfm_msm";
+/// States of all frames, one after another; where each trajectory begins, and where the last ends.
+const STATES: &str = "micro.trajectories";
+const OFFSETS: &str = "micro.trajectories.offsets";
 
 /// An array of a model, wherever it sits.
 enum Field<'a> {
     Matrix(&'a mut Matrix),
     Vector(&'a mut Vec<f64>),
-    Ragged(&'a mut Vec<Vec<i32>>),
 }
 
-/// Every array with its name: taken out before writing the header, put back after reading it.
+/// Every array but the states with its name: taken out before writing the header, put back after
+/// reading it.
 fn arrays(m: &mut Msm) -> Vec<(String, Field<'_>)> {
     let mut out: Vec<(String, Field<'_>)> = vec![
         ("tica.mean".into(), Field::Vector(&mut m.tica.mean)),
@@ -29,11 +40,9 @@ fn arrays(m: &mut Msm) -> Vec<(String, Field<'_>)> {
         ("centers".into(), Field::Matrix(&mut m.centers)),
         ("micro.t".into(), Field::Matrix(&mut m.micro.t)),
         ("micro.pi".into(), Field::Vector(&mut m.micro.pi)),
-        ("micro.trajectories".into(), Field::Ragged(&mut m.micro_trajectories)),
         ("pcca.memberships".into(), Field::Matrix(&mut m.pcca.memberships)),
         ("pcca.weights".into(), Field::Vector(&mut m.pcca.weights)),
         ("pcca.eigenvalues".into(), Field::Vector(&mut m.pcca.eigenvalues)),
-        ("macro.trajectories".into(), Field::Ragged(&mut m.macro_trajectories)),
         ("macro.counts".into(), Field::Matrix(&mut m.macro_counts)),
         ("macro.t".into(), Field::Matrix(&mut m.macro_t)),
         ("macro.t_reversible".into(), Field::Matrix(&mut m.macro_t_reversible)),
@@ -45,73 +54,140 @@ fn arrays(m: &mut Msm) -> Vec<(String, Field<'_>)> {
     out
 }
 
-type Bytes = (Dtype, Vec<usize>, Vec<u8>);
-type Arrays = BTreeMap<String, Bytes>;
-
-fn failed(detail: String) -> MsmError {
-    MsmError::File { path: "model".into(), detail }
-}
-
-fn views(data: &Arrays) -> Result<Vec<(String, TensorView<'_>)>, MsmError> {
-    data.iter()
-        .map(|(name, (dtype, shape, bytes))| {
-            Ok((name.clone(), TensorView::new(*dtype, shape.clone(), bytes)?))
-        })
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|e| failed(e.to_string()))
-}
-
-fn f64_bytes(shape: Vec<usize>, data: &[f64]) -> Bytes {
-    (Dtype::F64, shape, data.iter().flat_map(|v| v.to_le_bytes()).collect())
+fn failed(path: &str, detail: impl ToString) -> MsmError {
+    MsmError::File { path: path.into(), detail: detail.to_string() }
 }
 
 /// Reads and checks arrays of one file.
-struct Reader<'a> {
-    tensors: SafeTensors<'a>,
+struct Reader<'a, R> {
+    source: R,
+    header: Metadata,
+    /// Where the arrays begin.
+    first: u64,
     path: &'a str,
 }
 
-impl Reader<'_> {
-    fn error(&self, detail: String) -> MsmError {
-        MsmError::File { path: self.path.into(), detail }
+impl<'a, R: Read + Seek> Reader<'a, R> {
+    fn open(mut source: R, path: &'a str) -> Result<Self, MsmError> {
+        let failed =
+            |e: &dyn ToString| failed(path, format!("is no model file: {}", e.to_string()));
+        let len = source.seek(SeekFrom::End(0)).map_err(|e| failed(&e))?;
+        source.rewind().map_err(|e| failed(&e))?;
+        let mut size = [0; 8];
+        source.read_exact(&mut size).map_err(|e| failed(&e))?;
+        let size = u64::from_le_bytes(size);
+        if size > len.saturating_sub(8) {
+            return Err(failed(&"its header is longer than the file"));
+        }
+        let mut text = vec![0; size as usize];
+        source.read_exact(&mut text).map_err(|e| failed(&e))?;
+        let header: Metadata = serde_json::from_slice(&text).map_err(|e| failed(&e))?;
+        let first = 8 + size;
+        let wanted = first.saturating_add(header.data_len() as u64);
+        if wanted != len {
+            return Err(failed(&format!("{len} bytes long, its header tells of {wanted}")));
+        }
+        Ok(Self { source, header, first, path })
     }
 
-    fn view(&self, name: &str, dtype: Dtype, dims: usize) -> Result<TensorView<'_>, MsmError> {
-        let view = self.tensors.tensor(name).map_err(|e| self.error(format!("{name}: {e}")))?;
-        if view.dtype() != dtype || view.shape().len() != dims {
+    fn error(&self, detail: String) -> MsmError {
+        failed(self.path, detail)
+    }
+
+    /// Where an array is, after a check of what it is.
+    fn info(&self, name: &str, dtype: &[Dtype], dims: usize) -> Result<TensorInfo, MsmError> {
+        let info = self.header.info(name);
+        let info = info.ok_or_else(|| self.error(format!("{name} is missing")))?;
+        if !dtype.contains(&info.dtype) || info.shape.len() != dims {
             return Err(self.error(format!(
                 "{name}: expected {dtype:?} with {dims} dimensions, got {:?} {:?}",
-                view.dtype(),
-                view.shape()
+                info.dtype, info.shape
             )));
         }
-        Ok(view)
+        Ok(info.clone())
     }
 
-    fn f64(&self, name: &str, dims: usize) -> Result<(Vec<usize>, Vec<f64>), MsmError> {
-        let view = self.view(name, Dtype::F64, dims)?;
-        let number = |c: &[u8]| f64::from_le_bytes(c.try_into().expect("8 bytes"));
-        Ok((view.shape().to_vec(), view.data().chunks_exact(8).map(number).collect()))
+    fn bytes(&mut self, of: &TensorInfo) -> Result<Vec<u8>, MsmError> {
+        let (start, end) = of.data_offsets;
+        let mut out = vec![0; end - start];
+        self.source
+            .seek(SeekFrom::Start(self.first + start as u64))
+            .and_then(|_| self.source.read_exact(&mut out))
+            .map_err(|e| failed(self.path, e))?;
+        Ok(out)
     }
 
-    fn i64(&self, name: &str) -> Result<Vec<i64>, MsmError> {
-        let view = self.view(name, Dtype::I64, 1)?;
-        let number = |c: &[u8]| i64::from_le_bytes(c.try_into().expect("8 bytes"));
-        Ok(view.data().chunks_exact(8).map(number).collect())
+    fn f64(&mut self, name: &str, dims: usize) -> Result<(Vec<usize>, Vec<f64>), MsmError> {
+        let info = self.info(name, &[Dtype::F64], dims)?;
+        let bytes = self.bytes(&info)?;
+        let (numbers, _) = bytes.as_chunks::<8>();
+        Ok((info.shape, numbers.iter().map(|b| f64::from_le_bytes(*b)).collect()))
     }
 
-    fn ragged(&self, name: &str) -> Result<Vec<Vec<i32>>, MsmError> {
-        let view = self.view(name, Dtype::I32, 1)?;
-        let number = |c: &[u8]| i32::from_le_bytes(c.try_into().expect("4 bytes"));
-        let flat: Vec<i32> = view.data().chunks_exact(4).map(number).collect();
-        let offsets = self.i64(&format!("{name}.offsets"))?;
+    /// States of all frames; `again` opens the file a second time, for what is not read now.
+    fn states(
+        &mut self,
+        again: impl FnOnce() -> Option<File>,
+    ) -> Result<StateTrajectories, MsmError> {
+        let offsets = self.info(OFFSETS, &[Dtype::I64], 1)?;
+        let bytes = self.bytes(&offsets)?;
+        let (numbers, _) = bytes.as_chunks::<8>();
+        let offsets: Vec<i64> = numbers.iter().map(|b| i64::from_le_bytes(*b)).collect();
+        let info = self.info(STATES, &[Dtype::I16, Dtype::I32], 1)?;
+        let n_frames = info.shape[0];
         let whole = offsets.first() == Some(&0)
-            && offsets.last() == Some(&(flat.len() as i64))
+            && offsets.last() == Some(&(n_frames as i64))
             && offsets.windows(2).all(|w| w[0] <= w[1]);
         if !whole {
-            return Err(self.error(format!("{name}: offsets do not fit {} frames", flat.len())));
+            return Err(self.error(format!("{STATES}: offsets do not fit {n_frames} frames")));
         }
-        Ok(offsets.windows(2).map(|w| flat[w[0] as usize..w[1] as usize].to_vec()).collect())
+        if info.dtype == Dtype::I32 {
+            // Format 1.
+            let bytes = self.bytes(&info)?;
+            let (numbers, _) = bytes.as_chunks::<4>();
+            let flat: Vec<i32> = numbers.iter().map(|b| i32::from_le_bytes(*b)).collect();
+            let one = |w: &[i64]| &flat[w[0] as usize..w[1] as usize];
+            return StateTrajectories::new(&offsets.windows(2).map(one).collect::<Vec<_>>());
+        }
+        let ends = offsets[1..].iter().map(|end| *end as usize).collect();
+        let file = if 2 * n_frames > HELD_BYTES { again() } else { None };
+        let stored = match file {
+            Some(file) => Stored::File {
+                file: Mutex::new(file),
+                first: self.first + info.data_offsets.0 as u64,
+                name: self.path.into(),
+            },
+            None => Stored::Memory(self.bytes(&info)?),
+        };
+        Ok(StateTrajectories::from_stored(ends, stored))
+    }
+
+    fn model(&mut self, again: impl FnOnce() -> Option<File>) -> Result<Msm, MsmError> {
+        let json = self.header.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
+            self.error("is a safetensors file, but not one of a Markov model".into())
+        })?;
+        let version: Version =
+            serde_json::from_str(json).map_err(|e| self.error(format!("header: {e}")))?;
+        if version.format > FORMAT_VERSION {
+            return Err(self.error(format!(
+                "has format {}, this program reads up to {FORMAT_VERSION}: use a newer version",
+                version.format
+            )));
+        }
+        let header = serde_json::from_str::<Header>(json);
+        let mut model = header.map_err(|e| self.error(format!("header: {e}")))?.model;
+        for (name, field) in arrays(&mut model) {
+            match field {
+                Field::Matrix(m) => {
+                    let (shape, data) = self.f64(&name, 2)?;
+                    *m = Matrix::from_vec(shape[0], shape[1], data)?;
+                }
+                Field::Vector(v) => *v = self.f64(&name, 1)?.1,
+            }
+        }
+        model.micro_trajectories = self.states(again)?;
+        model.check_sizes(self.path)?;
+        Ok(model)
     }
 }
 
@@ -129,104 +205,86 @@ struct Version {
 impl Msm {
     /// The model as bytes of a safetensors file.
     pub fn to_bytes(&self) -> Result<Vec<u8>, MsmError> {
-        let (data, header) = self.parts()?;
-        safetensors::serialize(views(&data)?, Some(header)).map_err(|e| failed(e.to_string()))
+        let mut out = Vec::new();
+        self.write(&mut out, "model")?;
+        Ok(out)
     }
 
-    /// Arrays by name, and the header.
-    fn parts(&self) -> Result<(Arrays, HashMap<String, String>), MsmError> {
+    /// Writes the file: header, numbers, states.
+    fn write(&self, out: &mut impl Write, path: &str) -> Result<(), MsmError> {
         let mut light = self.clone();
-        let mut data = Arrays::new();
+        let mut numbers: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+        let bytes = |data: &[f64]| data.iter().flat_map(|v| v.to_le_bytes()).collect();
         for (name, field) in arrays(&mut light) {
-            match field {
+            let (shape, data) = match field {
                 Field::Matrix(m) => {
                     let m = std::mem::take(m);
-                    data.insert(name, f64_bytes(vec![m.n_rows(), m.n_cols()], m.as_slice()));
+                    (vec![m.n_rows(), m.n_cols()], bytes(m.as_slice()))
                 }
                 Field::Vector(v) => {
                     let v = std::mem::take(v);
-                    data.insert(name, f64_bytes(vec![v.len()], &v));
+                    (vec![v.len()], bytes(&v))
                 }
-                Field::Ragged(r) => {
-                    let r = std::mem::take(r);
-                    let mut offsets = vec![0i64];
-                    offsets.extend(r.iter().scan(0, |sum, t| {
-                        *sum += t.len() as i64;
-                        Some(*sum)
-                    }));
-                    let flat: Vec<u8> = r.iter().flatten().flat_map(|s| s.to_le_bytes()).collect();
-                    let ends: Vec<u8> = offsets.iter().flat_map(|o| o.to_le_bytes()).collect();
-                    data.insert(format!("{name}.offsets"), (Dtype::I64, vec![offsets.len()], ends));
-                    data.insert(name, (Dtype::I32, vec![flat.len() / 4], flat));
-                }
-            }
+            };
+            numbers.push((name, Dtype::F64, shape, data));
         }
+        let states = &self.micro_trajectories;
+        let offsets = std::iter::once(0).chain(states.ends().iter().copied());
+        let offsets: Vec<u8> = offsets.flat_map(|o| (o as i64).to_le_bytes()).collect();
+        numbers.push((OFFSETS.into(), Dtype::I64, vec![states.len() + 1], offsets));
         let header = Header { format: FORMAT_VERSION, model: light };
-        let json = serde_json::to_string(&header).map_err(|e| failed(e.to_string()))?;
-        Ok((data, HashMap::from([(KEY.to_string(), json)])))
+        let json = serde_json::to_string(&header).map_err(|e| failed(path, e))?;
+        let mut at = 0;
+        let mut place = |name: &str, dtype: Dtype, shape: &[usize], bytes: usize| {
+            let data_offsets = (at, at + bytes);
+            at += bytes;
+            (name.to_string(), TensorInfo { dtype, shape: shape.to_vec(), data_offsets })
+        };
+        // Eight-byte numbers first, so that all of them are aligned.
+        let mut infos: Vec<_> =
+            numbers.iter().map(|(n, t, s, b)| place(n, *t, s, b.len())).collect();
+        let n_frames = states.total_frames();
+        infos.push(place(STATES, Dtype::I16, &[n_frames], 2 * n_frames));
+        let metadata = HashMap::from([(KEY.to_string(), json)]);
+        let header = Metadata::new(Some(metadata), infos).map_err(|e| failed(path, e))?;
+        let mut text = serde_json::to_vec(&header).map_err(|e| failed(path, e))?;
+        text.resize(text.len().next_multiple_of(8), b' ');
+        let mut put = |bytes: &[u8]| out.write_all(bytes).map_err(|e| failed(path, e));
+        put(&(text.len() as u64).to_le_bytes())?;
+        put(&text)?;
+        numbers.iter().try_for_each(|(_, _, _, bytes)| put(bytes))?;
+        states.each_bytes(put)
     }
 
     /// Reads a model from bytes; `path` only names it in errors.
     pub fn from_bytes(bytes: &[u8], path: &str) -> Result<Self, MsmError> {
-        let failed = |detail: String| MsmError::File { path: path.into(), detail };
-        let (_, metadata) = SafeTensors::read_metadata(bytes)
-            .map_err(|e| failed(format!("is no model file: {e}")))?;
-        let json =
-            metadata.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
-                failed("is a safetensors file, but not one of a Markov model".into())
-            })?;
-        let version: Version =
-            serde_json::from_str(json).map_err(|e| failed(format!("header: {e}")))?;
-        if version.format > FORMAT_VERSION {
-            return Err(failed(format!(
-                "has format {}, this program reads up to {FORMAT_VERSION}: use a newer version",
-                version.format
-            )));
-        }
-        let mut model: Msm =
-            serde_json::from_str::<Header>(json).map_err(|e| failed(format!("header: {e}")))?.model;
-        let tensors = SafeTensors::deserialize(bytes).map_err(|e| failed(e.to_string()))?;
-        let reader = Reader { tensors, path };
-        for (name, field) in arrays(&mut model) {
-            match field {
-                Field::Matrix(m) => {
-                    let (shape, data) = reader.f64(&name, 2)?;
-                    *m = Matrix::from_vec(shape[0], shape[1], data)?;
-                }
-                Field::Vector(v) => *v = reader.f64(&name, 1)?.1,
-                Field::Ragged(r) => *r = reader.ragged(&name)?,
-            }
-        }
-        model.check_sizes(path)?;
-        Ok(model)
+        Reader::open(Cursor::new(bytes), path)?.model(|| None)
     }
 
     /// Writes the model to a file.
     pub fn save(&self, path: &Path) -> Result<(), MsmError> {
-        let failed = |e: std::io::Error| MsmError::File {
-            path: path.display().to_string(),
-            detail: e.to_string(),
+        let name = path.display().to_string();
+        let mut part_name = path.file_name().unwrap_or_default().to_os_string();
+        part_name.push(".part");
+        let part = path.with_file_name(part_name);
+        let written = || {
+            let mut out = BufWriter::new(File::create(&part).map_err(|e| failed(&name, e))?);
+            self.write(&mut out, &name)?;
+            out.into_inner().map_err(|e| failed(&name, e.into_error()))?;
+            std::fs::rename(&part, path).map_err(|e| failed(&name, e))
         };
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(".part");
-        let part = path.with_file_name(name);
-        let (data, header) = self.parts()?;
-        // Array after array: a copy of the whole file in memory is not needed.
-        safetensors::serialize_to_file(views(&data)?, Some(header), &part)
-            .map_err(|e| std::io::Error::other(e.to_string()))
-            .and_then(|()| std::fs::rename(&part, path))
-            .map_err(|e| {
-                let _ = std::fs::remove_file(&part);
-                failed(e)
-            })
+        written().inspect_err(|_| {
+            let _ = std::fs::remove_file(&part);
+        })
     }
 
-    /// Reads a model from a file.
+    /// Reads a model from a file. States of millions of frames are left in the file, which stays
+    /// open.
     pub fn load(path: &Path) -> Result<Self, MsmError> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path)
-            .map_err(|e| MsmError::File { path: name.clone(), detail: e.to_string() })?;
-        Self::from_bytes(&bytes, &name)
+        let file = File::open(path).map_err(|e| failed(&name, e))?;
+        let again = file.try_clone().map_err(|e| failed(&name, e))?;
+        Reader::open(file, &name)?.model(|| Some(again))
     }
 
     /// That sizes and indices fit together, so that a damaged file cannot cause a panic later.
@@ -235,9 +293,11 @@ impl Msm {
         let n_active = self.micro.active.len();
         let n_macro = self.macro_t.n_rows();
         let d = self.tica.mean.len();
-        let in_range = |trajectories: &[Vec<i32>], n: usize| {
-            trajectories.iter().flatten().all(|s| *s == -1 || (*s >= 0 && (*s as usize) < n))
-        };
+        let mut in_range = true;
+        each_span(&self.micro_trajectories, |_, _, states| {
+            in_range &= states.iter().all(|s| *s == -1 || (*s >= 0 && (*s as usize) < n_micro));
+            Ok(())
+        })?;
         let checks = [
             ("tica.eigenvectors", self.tica.eigenvectors.n_rows() == d),
             ("tica.n_kept", self.tica.n_kept <= self.tica.eigenvectors.n_cols()),
@@ -257,8 +317,7 @@ impl Msm {
                     && self.macro_of_micro.iter().flatten().all(|m| *m < n_macro),
             ),
             ("macro.t", self.macro_t.n_cols() == n_macro),
-            ("micro.trajectories", in_range(&self.micro_trajectories, n_micro)),
-            ("macro.trajectories", in_range(&self.macro_trajectories, n_macro)),
+            (STATES, in_range),
         ];
         match checks.iter().find(|(_, ok)| !ok) {
             None => Ok(()),
@@ -274,7 +333,7 @@ impl Msm {
 mod tests {
     use super::*;
     use crate::test_support::ou;
-    use crate::{MsmBuilder, Rows};
+    use crate::{Discrete, MsmBuilder, Rows};
 
     fn model() -> Msm {
         let (a, b) = (ou(&[0.95, 0.5, 0.1], 500, 1), ou(&[0.95, 0.5, 0.1], 20, 2));
@@ -297,16 +356,69 @@ mod tests {
     }
 
     #[test]
+    fn any_reader_of_safetensors_reads_it_and_format_1_is_read() {
+        use safetensors::tensor::{SafeTensors, TensorView};
+        let m = model();
+        let bytes = m.to_bytes().unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(file.tensor(STATES).unwrap().shape(), [m.micro_trajectories.total_frames()]);
+        // As version 1 wrote it: four bytes per state, macrostates beside them.
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let mut text = header.metadata().clone().unwrap();
+        let json = text[KEY].replacen("\"format\":2", "\"format\":1", 1);
+        text.insert(
+            KEY.into(),
+            json.replacen(
+                "\"macro_populations\"",
+                "\"macro_trajectories\":[],\"micro_trajectories\":[],\"macro_populations\"",
+                1,
+            ),
+        );
+        let wide: Vec<u8> = m
+            .micro_trajectories
+            .to_vecs()
+            .unwrap()
+            .concat()
+            .iter()
+            .flat_map(|s| s.to_le_bytes())
+            .collect();
+        let tensors = file.tensors().into_iter().map(|(name, view)| {
+            let wide = TensorView::new(Dtype::I32, view.shape().to_vec(), &wide);
+            if name == STATES { (name, wide.unwrap()) } else { (name, view) }
+        });
+        let old = safetensors::serialize(tensors, Some(text)).unwrap();
+        assert_eq!(Msm::from_bytes(&old, "old").unwrap(), m);
+    }
+
+    #[test]
+    fn states_of_many_frames_stay_in_the_file() {
+        let mut m = model();
+        let n = m.centers.n_rows();
+        let many: Vec<i32> = (0..3_000_000).map(|i| (i % n) as i32).collect();
+        m.micro_trajectories = StateTrajectories::new(&[many]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model");
+        m.save(&path).unwrap();
+        let back = Msm::load(&path).unwrap();
+        assert_eq!(m, back);
+        // Written over while it is being read from.
+        back.save(&path).unwrap();
+        assert_eq!(back.micro_trajectories.n_frames(0), 3_000_000);
+        assert_eq!(Msm::load(&path).unwrap(), m);
+    }
+
+    #[test]
     fn other_and_damaged_files_are_refused() {
         assert!(Msm::from_bytes(b"hello", "x").is_err());
-        let other = safetensors::serialize(Vec::<(String, TensorView<'_>)>::new(), None).unwrap();
+        let none = Vec::<(String, safetensors::tensor::TensorView<'_>)>::new();
+        let other = safetensors::serialize(none, None).unwrap();
         let e = Msm::from_bytes(&other, "x").unwrap_err().to_string();
         assert!(e.contains("not one of a Markov model"), "{e}");
         let good = model().to_bytes().unwrap();
         assert!(Msm::from_bytes(&good[..good.len() - 9], "x").is_err());
         let text = String::from_utf8_lossy(&good[8..]).into_owned();
-        assert!(text.contains("\\\"format\\\":1"));
-        let at = good.windows(12).position(|w| w == b"\\\"format\\\":1").unwrap();
+        assert!(text.contains("\\\"format\\\":2"));
+        let at = good.windows(12).position(|w| w == b"\\\"format\\\":2").unwrap();
         let mut newer = good.clone();
         newer[at + 11] = b'9';
         let e = Msm::from_bytes(&newer, "x").unwrap_err().to_string();

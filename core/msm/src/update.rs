@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kmeans::assign;
-use crate::{KMeansModel, Msm, MsmError, Real, Rows};
+use crate::{KMeansModel, Msm, MsmError, Real, Rows, StateTrajectories};
 
 /// How new trajectories differ from what a model was built on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,13 +92,14 @@ impl Update<'_> {
     /// The model with what was added.
     pub fn finish(self) -> Result<(Msm, Drift), MsmError> {
         let Self { msm: before, added: new, squares, .. } = self;
-        let old: usize = before.micro_trajectories.iter().map(Vec::len).sum();
+        let old: usize = before.micro_trajectories.total_frames();
         let added: usize = new.iter().map(Vec::len).sum();
         if added == 0 {
             return Err(MsmError::NoFrames);
         }
-        let mut trajectories = before.micro_trajectories.clone();
+        let mut trajectories = before.micro_trajectories.to_vecs()?;
         trajectories.extend(new);
+        let trajectories = StateTrajectories::new(&trajectories)?;
         let kmeans = KMeansModel {
             centers: before.centers.clone(),
             inertias: vec![before.inertia + squares],
@@ -173,8 +174,10 @@ mod tests {
         let (new, drift) = old.updated(&[Rows::new(&more, 2).unwrap()]).unwrap();
         assert_eq!(new.centers, old.centers);
         assert_eq!(new.tica, old.tica);
-        assert_eq!(new.micro_trajectories[..2], old.micro_trajectories[..]);
-        assert_eq!(new.micro_trajectories[2].len(), 5000);
+        let (new_states, old_states) =
+            (new.micro_trajectories.to_vecs().unwrap(), old.micro_trajectories.to_vecs().unwrap());
+        assert_eq!(new_states[..2], old_states[..]);
+        assert_eq!(new_states[2].len(), 5000);
         assert_eq!((drift.frames_before, drift.frames_added), (70_000, 5000));
         // The same process: the centres fit, the populations agree up to noise.
         assert!((0.7..1.4).contains(&drift.distance_ratio), "{drift:?}");

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::estimate::check_stochastic;
 use crate::matrix::lu_solve;
+use crate::states::{Discrete, each_span};
 use crate::{CountMode, MarkovModel, Matrix, MsmError, ReversibleMle, Warning, count_transitions};
 
 /// One multiple of the lag in a Chapman-Kolmogorov test.
@@ -35,8 +36,8 @@ impl ChapmanKolmogorov {
 /// Compares T(lag)^k with T(k lag) on sets given by `memberships` (active states x sets). Starting
 /// distribution of set i: pi_a chi_ai, normalised. Multiples whose lag leaves no transition are
 /// left out.
-pub fn chapman_kolmogorov<D: AsRef<[i32]> + Sync>(
-    trajectories: &[D],
+pub fn chapman_kolmogorov<S: Discrete + ?Sized>(
+    trajectories: &S,
     model: &MarkovModel,
     memberships: &Matrix,
     multiples: &[usize],
@@ -249,27 +250,43 @@ pub fn reactive_flux(
 }
 
 /// Sets that only one trajectory visited, from macrostate trajectories.
-pub fn visited_by_one<D: AsRef<[i32]>>(trajectories: &[D], n_states: usize) -> Vec<Warning> {
-    let mut frames = vec![0usize; n_states];
-    let mut visitor: Vec<Option<usize>> = vec![None; n_states];
-    let mut shared = vec![false; n_states];
-    for (t, states) in trajectories.iter().enumerate() {
-        for s in states.as_ref().iter().filter_map(|&s| usize::try_from(s).ok()) {
-            frames[s] += 1;
-            shared[s] |= visitor[s].is_some_and(|v| v != t);
-            visitor[s] = Some(t);
+pub fn visited_by_one<S: Discrete + ?Sized>(
+    trajectories: &S,
+    n_states: usize,
+) -> Result<Vec<Warning>, MsmError> {
+    Ok(visits(trajectories, n_states)?.iter().enumerate().filter_map(one_only).collect())
+}
+
+/// Who visited a state.
+#[derive(Clone, Default)]
+pub(crate) struct Visits {
+    pub frames: usize,
+    /// Trajectories.
+    pub visitors: usize,
+    last: Option<usize>,
+}
+
+/// The warning of a state that only one trajectory visited.
+pub(crate) fn one_only((macrostate, v): (usize, &Visits)) -> Option<Warning> {
+    let trajectory = v.last.filter(|_| v.visitors == 1)?;
+    Some(Warning::OneTrajectoryOnly { macrostate, trajectory, frames: v.frames })
+}
+
+/// Visits of every state.
+pub(crate) fn visits<S: Discrete + ?Sized>(
+    trajectories: &S,
+    n_states: usize,
+) -> Result<Vec<Visits>, MsmError> {
+    let mut all = vec![Visits::default(); n_states];
+    each_span(trajectories, |t, _, states| {
+        for s in states.iter().filter_map(|&s| usize::try_from(s).ok()) {
+            all[s].frames += 1;
+            all[s].visitors += usize::from(all[s].last != Some(t));
+            all[s].last = Some(t);
         }
-    }
-    (0..n_states)
-        .filter(|&s| !shared[s])
-        .filter_map(|s| {
-            visitor[s].map(|trajectory| Warning::OneTrajectoryOnly {
-                macrostate: s,
-                trajectory,
-                frames: frames[s],
-            })
-        })
-        .collect()
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -349,7 +366,7 @@ mod tests {
         assert!(forward_committor(&t, &[9], &[1]).is_err());
         assert!(mean_first_passage_times(&Matrix::identity(2), 1, &[0]).is_err());
         assert_eq!(
-            visited_by_one(&[vec![0, 1, -1], vec![0, 0, 2, 2]], 4),
+            visited_by_one(&[vec![0, 1, -1], vec![0, 0, 2, 2]], 4).unwrap(),
             [
                 Warning::OneTrajectoryOnly { macrostate: 1, trajectory: 0, frames: 1 },
                 Warning::OneTrajectoryOnly { macrostate: 2, trajectory: 1, frames: 2 },

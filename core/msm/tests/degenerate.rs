@@ -253,7 +253,7 @@ fn absorbing_and_transient_states_are_listed_and_still_get_a_macrostate() {
     let msm = s.build(&[rows(&x, 1)]).unwrap();
     assert_eq!(msm.orphans.len(), 1);
     assert!(msm.macro_of_micro[msm.orphans[0]].is_some());
-    assert!(msm.macro_trajectories[0].iter().all(|s| *s >= 0));
+    assert!(msm.macro_trajectory(0).unwrap().iter().all(|s| *s >= 0));
 }
 
 /// A reversible chain of n states in a row.

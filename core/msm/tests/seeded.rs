@@ -107,7 +107,7 @@ fn model(data: &[Vec<i32>]) -> (Msm, Vec<usize>) {
     assert_eq!((msm.centers.n_rows(), msm.n_macrostates()), (N, 3));
     // Which macrostate of the model is which of ours.
     let mut name = vec![usize::MAX; 3];
-    for (own, found) in data.iter().zip(&msm.macro_trajectories) {
+    for (own, found) in data.iter().zip(&msm.macro_trajectories().unwrap()) {
         for (s, m) in own.iter().zip(found) {
             let ours = MACRO[*s as usize];
             assert!(name[ours] == usize::MAX || name[ours] == *m as usize, "sets are mixed");

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use marsfm_host::Host;
-use marsfm_msm::staged::{Centers, Parts, Plan, Projection, TrajectoryMoments};
-use marsfm_msm::{Msm, MsmBuilder, MsmError};
+use marsfm_msm::staged::{Centers, MomentStore, Parts, Plan, Projection, TrajectoryMoments};
+use marsfm_msm::{Msm, MsmBuilder, MsmError, StateWriter};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -33,6 +33,10 @@ pub struct FilesRequest {
     pub scaling: marsfm_msm::Scaling,
     /// Whether one more pass lets mini-batches of all frames move the centres that a subsample gave.
     pub mini_batch: bool,
+    /// Folder for what grows with the data and must not fill memory: two bytes per frame and the
+    /// moments of every trajectory, in unnamed files that vanish with the build. Without one they
+    /// stay in memory.
+    pub spill: Option<PathBuf>,
 }
 
 impl FilesRequest {
@@ -63,8 +67,8 @@ impl FilesRequest {
     }
 }
 
-/// Builds a model in one run; memory holds one microstate per frame, the points of k-means and one
-/// block of frames. `progress(pass, trajectories done)`.
+/// Builds a model in one run; memory holds the points of k-means and one block of frames, whatever
+/// the number of frames (see [`FilesRequest::spill`]). `progress(pass, trajectories done)`.
 pub fn build(
     host: &Host,
     request: &FilesRequest,
@@ -74,12 +78,13 @@ pub fn build(
     let plan = request.plan(&files)?;
     let all = 0..files.n_trajectories();
     let mut each = |pass: usize, number: usize| progress(pass, number + 1);
-    let mut parts = Parts::new();
+    let spill = request.spill.as_deref();
+    let mut store = MomentStore::new(spill);
     for number in all.clone() {
-        parts.insert(number, moments(&files, &plan, number)?);
+        store.push(moments(&files, &plan, number)?)?;
         each(1, number);
     }
-    let projection = plan.clone().projection(parts)?;
+    let projection = store.projection(plan.clone())?;
     let mut parts = Parts::new();
     for number in all.clone() {
         parts.insert(number, points(&files, &projection, number)?);
@@ -98,12 +103,13 @@ pub fn build(
         }
         let found = centers.kmeans.centers.n_rows();
         let last = if request.mini_batch { 4 } else { 3 };
-        let mut all_states = Parts::new();
+        let mut states = StateWriter::new(spill);
         for number in all.clone() {
-            all_states.insert(number, states(&files, &centers, number)?);
+            files.read(number, |rows| states.push(&centers.assign(rows)?))?;
+            states.end_trajectory();
             each(last, number);
         }
-        match centers.model(all_states) {
+        match centers.model_of(states.finish()?) {
             // As the build in memory does where no microstate is seen twice.
             Err(MsmError::NoTransitions { .. }) if found > 1 => k = found / 2,
             result => return Ok(result?),

@@ -78,7 +78,7 @@ pub fn write(
     page.subtitle(format!(
         "{} trajectories, {} frames{}; MSM lag {} {unit}.",
         msm.micro_trajectories.len(),
-        msm.micro_trajectories.iter().map(Vec::len).sum::<usize>(),
+        msm.micro_trajectories.total_frames(),
         origin.as_ref().map_or(String::new(), |o| format!(
             " of {} ps, features: {}",
             o.frame_ps,

@@ -1,7 +1,7 @@
 //! What a finished model is used for: states of other trajectories, and trajectories added to it,
 //! either with its projection and centres kept or by a build of everything anew.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use marsfm_host::Host;
@@ -59,11 +59,12 @@ pub fn update(host: &Host, msm: &Msm, files: &TrajectoryFiles) -> Result<(Msm, D
 }
 
 /// A model of the trajectories of `msm` and of `files` together, built anew with the settings of
-/// `msm`; `progress` as in [`passes::build`].
+/// `msm`; `spill` as in [`FilesRequest`], `progress` as in [`passes::build`].
 pub fn refit(
     host: &Host,
     msm: &Msm,
     files: &TrajectoryFiles,
+    spill: Option<&Path>,
     progress: impl FnMut(usize, usize),
 ) -> Result<Msm> {
     let origin = Origin::of(msm)?;
@@ -97,6 +98,7 @@ pub fn refit(
         var_cutoff: s.var_cutoff,
         scaling: s.scaling,
         mini_batch: s.mini_batch,
+        spill: spill.map(Path::to_path_buf),
     };
     passes::build(host, &request, progress)
 }

@@ -153,8 +153,8 @@ fn spread_at(
         return Ok(none);
     }
     if by_run {
-        let draws =
-            bootstrap(&msm.micro_trajectories, n, lag, samples, rng_seed, |m| m.timescales(count))?;
+        let states = msm.micro_trajectories.to_vecs()?;
+        let draws = bootstrap(&states, n, lag, samples, rng_seed, |m| m.timescales(count))?;
         let whole: Vec<_> = draws.into_iter().filter(|d| d.len() == count).collect();
         return Ok(if whole.len() < samples / 2 { none } else { Spread::of(&whole) });
     }
@@ -194,7 +194,7 @@ fn sets(msm: &Msm) -> Vec<Vec<usize>> {
 }
 
 fn kolmogorov(msm: &Msm, ps: f64) -> Result<(Vec<KolmogorovAt>, f64)> {
-    let longest = msm.micro_trajectories.iter().map(Vec::len).max().unwrap_or(0);
+    let longest = msm.micro_trajectories.lengths().max().unwrap_or(0);
     let multiples: Vec<usize> =
         (1..=5).filter(|k| k * msm.micro.lag < longest.div_ceil(2)).collect();
     let tests = msm.chapman_kolmogorov(&multiples)?;

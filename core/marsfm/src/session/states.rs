@@ -68,6 +68,7 @@ impl StateModel {
             var_cutoff: default.var_cutoff,
             scaling: default.scaling,
             mini_batch: default.mini_batch,
+            spill: None,
         };
         let msm = passes::build(host, &request, |_, _| {}).map_err(|e| sorted(&e))?;
         let file = |e: &dyn std::fmt::Display| SessionError::File(e.to_string());

@@ -104,6 +104,7 @@ impl Settings {
                 ScalingName::None => Scaling::None,
             },
             mini_batch: false,
+            spill: None,
         }
     }
 
@@ -146,7 +147,11 @@ pub struct Build {
 
 /// Builds, saves, tells.
 pub fn run(host: &Host, a: &Build) -> anyhow::Result<ExitCode> {
-    let mut request = FilesRequest { mini_batch: a.mini_batch, ..a.settings.request(&a.files) };
+    let mut request = FilesRequest {
+        mini_batch: a.mini_batch,
+        spill: Some(super::beside(&a.out)),
+        ..a.settings.request(&a.files)
+    };
     let mut progress = Progress::new();
     let mut choices: Vec<Choice> = Vec::new();
     if a.auto {

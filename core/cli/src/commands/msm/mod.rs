@@ -5,10 +5,19 @@ mod parts;
 mod serve;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use marsfm::Host;
+
+/// The folder of a file that is to be written: temporary files go there, because the model that
+/// comes of them must fit there too.
+fn beside(out: &Path) -> PathBuf {
+    match out.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
 
 /// What to do with a Markov model.
 #[derive(clap::Subcommand)]

@@ -73,7 +73,9 @@ pub fn update(host: &Host, a: &Update) -> anyhow::Result<ExitCode> {
     if a.refit {
         let all = new.micro_trajectories.len();
         let mut passes = Passes::new(all, old.settings.mini_batch);
-        new = serve::refit(host, &old, &files, |pass, done| passes.at(pass, done))?;
+        let spill = super::beside(&a.out);
+        let tell = |pass, done| passes.at(pass, done);
+        new = serve::refit(host, &old, &files, Some(&spill), tell)?;
         passes.clear();
     }
     new.save(&a.out)?;
