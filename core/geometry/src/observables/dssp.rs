@@ -12,6 +12,7 @@ use crate::topology::Topology;
 const COUPLING: f64 = 2.7888; // kcal nm / mol
 const BOND_ENERGY: f64 = -0.5;
 const LOWEST_ENERGY: f64 = -9.9;
+const NH: f64 = 0.1;
 const CA_NEAR: f64 = 0.9;
 const CHAIN_BREAK: f64 = 0.25;
 const BEND: f64 = 70.0; // degrees
@@ -139,33 +140,16 @@ impl Dssp {
         let at = |atom: usize| cast::<f32, f64>(xyz[atom]);
         let n = self.backbone.len();
         let ca: Vec<Vec3<f64>> = self.backbone.iter().map(|b| at(b.ca)).collect();
-        // First residues have no H; put onto N it makes every energy zero.
-        let hydrogens: Vec<Vec3<f64>> = (0..n)
-            .map(|i| {
-                let here = at(self.backbone[i].n);
-                let broken =
-                    self.breaks == ChainBreaks::Geometry && i > 0 && chains[i - 1] != chains[i];
-                if i == 0 || broken {
-                    return here;
-                }
-                let before = &self.backbone[i - 1];
-                let co = sub(at(before.c), at(before.o));
-                add(here, scale(co, 0.1 / norm(co)))
-            })
-            .collect();
-        let energy = |donor: usize, acceptor: usize| {
-            let (d, a) = (&self.backbone[donor], &self.backbone[acceptor]);
-            let (n, h, c, o) = (at(d.n), hydrogens[donor], at(a.c), at(a.o));
-            let inverse = |p, q| 1.0 / norm::<f64>(sub(p, q));
-            let sum = inverse(n, o) + inverse(h, c) - inverse(h, o) - inverse(n, c);
-            (COUPLING * sum).max(LOWEST_ENERGY)
-        };
+        let donors: Vec<Donor> = (0..n).map(|i| self.donor(xyz, chains, i)).collect();
+        let acceptors: Vec<Acceptor> =
+            self.backbone.iter().map(|b| Acceptor::new(at(b.c), at(b.o))).collect();
         let mut bonds: Bonds = vec![[None; 2]; n];
         let mut add_bond = |donor: usize, acceptor: usize| {
-            if self.backbone[donor].proline {
+            let (d, a) = (&donors[donor], &acceptors[acceptor]);
+            if self.backbone[donor].proline || !a.reaches(d) {
                 return;
             }
-            let e = energy(donor, acceptor);
+            let e = energy(d, a);
             if e < BOND_ENERGY {
                 let two = &mut bonds[donor];
                 if two[0].is_none_or(|b| e < b.1) {
@@ -189,6 +173,21 @@ impl Dssp {
         bonds
     }
 
+    /// N–H of residue `i`. First residues have no H; put onto N it makes every energy zero.
+    fn donor(&self, xyz: &[[f32; 3]], chains: &[usize], i: usize) -> Donor {
+        let at = |atom: usize| cast::<f32, f64>(xyz[atom]);
+        let n = at(self.backbone[i].n);
+        let broken = self.breaks == ChainBreaks::Geometry && i > 0 && chains[i - 1] != chains[i];
+        let h = if i == 0 || broken {
+            n
+        } else {
+            let before = &self.backbone[i - 1];
+            let co = sub(at(before.c), at(before.o));
+            add(n, scale(co, NH / norm(co)))
+        };
+        Donor { n, h, middle: scale(add(n, h), 0.5) }
+    }
+
     /// Residues where the chain turns by more than 70° between CA(i−2), CA(i), CA(i+2).
     fn bends(&self, xyz: &[[f32; 3]], chains: &[usize]) -> Vec<bool> {
         let ca = |i: usize| cast::<f32, f64>(xyz[self.backbone[i].ca]);
@@ -204,6 +203,48 @@ impl Dssp {
             })
             .collect()
     }
+}
+
+/// N–H of a residue.
+struct Donor {
+    n: Vec3<f64>,
+    h: Vec3<f64>,
+    middle: Vec3<f64>,
+}
+
+/// C=O of a residue.
+struct Acceptor {
+    c: Vec3<f64>,
+    o: Vec3<f64>,
+    middle: Vec3<f64>,
+    /// Square of the distance of middles beyond which no bond is possible.
+    reach2: f64,
+}
+
+impl Acceptor {
+    /// E/27.888 is f(O) − f(C) with f(P) = 1/PN − 1/PH, so |E|/27.888 ≤ CO · NH · 2/ρ³, where ρ is
+    /// the least distance between the segments CO and NH, not less than that of their middles minus
+    /// half of both lengths.
+    fn new(c: Vec3<f64>, o: Vec3<f64>) -> Self {
+        let length: f64 = norm(sub(o, c));
+        // A little above −0.5, for rounding.
+        let least = (2.0 * COUPLING * NH * length / (0.98 * -BOND_ENERGY)).cbrt();
+        let reach = least + 0.5 * (length + NH);
+        Self { c, o, middle: scale(add(c, o), 0.5), reach2: reach * reach }
+    }
+
+    fn reaches(&self, d: &Donor) -> bool {
+        let apart = sub(self.middle, d.middle);
+        let distance2 = dot(apart, apart);
+        // What is not a number goes on to the energy.
+        !(distance2 > self.reach2)
+    }
+}
+
+fn energy(d: &Donor, a: &Acceptor) -> f64 {
+    let inverse = |p, q| 1.0 / norm::<f64>(sub(p, q));
+    let sum = inverse(d.n, a.o) + inverse(d.h, a.c) - inverse(d.h, a.o) - inverse(d.n, a.c);
+    (COUPLING * sum).max(LOWEST_ENERGY)
 }
 
 fn bonded(bonds: &Bonds, donor: usize, acceptor: usize) -> bool {
@@ -236,12 +277,22 @@ fn bridge(bonds: &Bonds, chains: &[usize], i: usize, j: usize) -> Option<bool> {
     }
 }
 
+/// Residues that may be in a bridge with `i` before them, rising: each kind of [`bridge`] needs a
+/// bond from N–H of `i` or `i + 1` to one of them or to the residue before.
+fn opposite(bonds: &Bonds, i: usize) -> Vec<usize> {
+    let acceptors = bonds[i..=i + 1].iter().flatten().flatten().map(|b| b.0);
+    let mut out: Vec<usize> = acceptors.flat_map(|a| [a, a + 1]).collect();
+    out.sort_unstable();
+    out.dedup();
+    out
+}
+
 /// Bridges (B) and strands (E), ladders joined over bulges.
 fn strands(bonds: &Bonds, chains: &[usize], out: &mut [u8]) {
     let n = chains.len();
     let mut ladders: Vec<Ladder> = Vec::new();
     for i in 1..n.saturating_sub(4) {
-        for j in i + 3..n - 1 {
+        for j in opposite(bonds, i).into_iter().filter(|j| (i + 3..n - 1).contains(j)) {
             let Some(parallel) = bridge(bonds, chains, j, i) else { continue };
             let next = ladders.iter_mut().find(|l| {
                 let grows = if parallel { l.j.1 + 1 == j } else { l.j.0 == j + 1 };
@@ -360,6 +411,46 @@ pub fn fraction(structure: &[u8], class: u8) -> f64 {
 mod tests {
     use super::*;
     use crate::build::chain;
+
+    /// What the shortcuts leave out, by looking at every pair of residues.
+    #[test]
+    fn no_bond_and_no_bridge_is_passed_over() {
+        let mut turn = 0.1_f64;
+        let angles: Vec<[f64; 2]> = (0..60)
+            .map(|_| {
+                turn = (turn * 37.17).fract();
+                [-170.0 + 130.0 * turn, -60.0 + 230.0 * (turn * 7.3).fract()]
+            })
+            .collect();
+        let built = chain(&"A".repeat(60), &angles).unwrap();
+        let dssp = Dssp::new(&built.topology, ChainBreaks::Geometry);
+        let (mut found, mut skipped) = (0, 0);
+        // Squeezed, so that there are many bonds, strange ones among them.
+        for squeeze in [1.0, 0.8, 0.6] {
+            let xyz: Vec<[f32; 3]> =
+                built.positions_nm.iter().map(|p| p.map(|x| squeeze * x)).collect();
+            let chains = vec![0; 60];
+            let at = |a: usize| cast::<f32, f64>(xyz[a]);
+            for d in (0..60).map(|i| dssp.donor(&xyz, &chains, i)) {
+                for b in &dssp.backbone {
+                    let a = Acceptor::new(at(b.c), at(b.o));
+                    let bond = energy(&d, &a) < BOND_ENERGY;
+                    assert!(a.reaches(&d) || !bond);
+                    found += usize::from(bond);
+                    skipped += usize::from(!a.reaches(&d));
+                }
+            }
+            let bonds = dssp.bonds(&xyz, &chains);
+            for i in 1..56 {
+                let near = opposite(&bonds, i);
+                for j in i + 3..59 {
+                    let bridged = bridge(&bonds, &chains, j, i).is_some();
+                    assert!(!bridged || near.contains(&j), "{i} {j}");
+                }
+            }
+        }
+        assert!(found > 50 && skipped > 3000, "{found} {skipped}");
+    }
 
     #[test]
     fn ideal_helices_and_strands() {

@@ -12,6 +12,8 @@
 //! instructions (fused multiply-add rounds once).
 #![allow(unsafe_code)] // calls of functions compiled for an instruction set that was detected
 
+#[cfg(target_arch = "x86_64")]
+mod frames;
 mod memory;
 mod products;
 mod project;
@@ -41,13 +43,16 @@ pub trait Lane: Copy + PartialOrd + Send + Sync + 'static {
     fn minus(self, other: Self) -> Self;
     /// self * b + c, fused if `FUSED`.
     fn times_plus<const FUSED: bool>(self, b: Self, c: Self) -> Self;
+    /// Up to eight numbers as f64, zeros behind them; to be called where AVX-512 exists.
+    #[cfg(target_arch = "x86_64")]
+    fn load_wide(from: &[Self]) -> std::arch::x86_64::__m512d;
     /// [`Packed::nearest`] with the instructions of `p`.
     #[allow(private_interfaces)]
     fn nearest(p: &Packed<Self>, rows: &[Self], out: &mut [u32]);
 }
 
 macro_rules! lane {
-    ($t:ty, $avx512:ident, $avx2:ident) => {
+    ($t:ty, $avx512:ident, $avx2:ident, |$mask:ident, $at:ident| $load:expr) => {
         impl Lane for $t {
             const ZERO: Self = 0.0;
             const INFINITY: Self = <$t>::INFINITY;
@@ -68,6 +73,16 @@ macro_rules! lane {
             fn times_plus<const FUSED: bool>(self, b: Self, c: Self) -> Self {
                 if FUSED { self.mul_add(b, c) } else { self * b + c }
             }
+            #[cfg(target_arch = "x86_64")]
+            #[inline(always)]
+            fn load_wide(from: &[Self]) -> std::arch::x86_64::__m512d {
+                use std::arch::x86_64::*;
+                let $mask = ((1_u32 << from.len().min(8)) - 1) as u8;
+                let $at = from.as_ptr();
+                // SAFETY: only reached from functions compiled for the instruction set; the mask
+                // reads no more than is there.
+                unsafe { $load }
+            }
             #[allow(private_interfaces)]
             fn nearest(p: &Packed<Self>, rows: &[Self], out: &mut [u32]) {
                 match p.set {
@@ -83,8 +98,10 @@ macro_rules! lane {
         }
     };
 }
-lane!(f32, nearest_f32_avx512, nearest_f32_avx2);
-lane!(f64, nearest_f64_avx512, nearest_f64_avx2);
+lane!(f32, nearest_f32_avx512, nearest_f32_avx2, |mask, at| _mm512_cvtps_pd(
+    _mm256_maskz_loadu_ps(mask, at)
+));
+lane!(f64, nearest_f64_avx512, nearest_f64_avx2, |mask, at| _mm512_maskz_loadu_pd(mask, at));
 
 /// Sets of instructions with a compiled kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

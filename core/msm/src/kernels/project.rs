@@ -1,5 +1,6 @@
 //! The projection of rows onto few directions, y = (x - mean) W: frames eight at a time against
-//! panels of columns that fill a register.
+//! panels of columns that fill a register; with AVX-512 whole groups of eight go the faster way of
+//! [`frames`].
 
 use super::*;
 
@@ -17,6 +18,9 @@ pub(crate) struct Projector {
     means: Vec<f64>,
     /// Column group after column group: `weights[(g * d + f) * COLUMNS + lane]`.
     weights: Vec<f64>,
+    /// The mean once, padded, and the weights, for [`frames`].
+    #[cfg(target_arch = "x86_64")]
+    for_frames: (Vec<f64>, Vec<f64>),
 }
 
 impl Projector {
@@ -28,7 +32,21 @@ impl Projector {
                 packed[(j / COLUMNS * d + f) * COLUMNS + j % COLUMNS] = weights[(f, j)];
             }
         }
-        Self { set: Set::detect(), d, m, means: mean.repeat(FRAMES), weights: packed }
+        #[cfg(target_arch = "x86_64")]
+        let for_frames = {
+            let mut padded = mean.to_vec();
+            padded.resize(d.next_multiple_of(8), 0.0);
+            (padded, frames::packed(weights))
+        };
+        Self {
+            set: Set::detect(),
+            d,
+            m,
+            means: mean.repeat(FRAMES),
+            weights: packed,
+            #[cfg(target_arch = "x86_64")]
+            for_frames,
+        }
     }
 
     /// Projects whole rows into `out` (m numbers each).
@@ -49,7 +67,10 @@ impl Projector {
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 fn project_avx512<T: Real>(p: &Projector, rows: &[T], out: &mut [f64]) {
     use std::arch::x86_64::{__m256d, __m512d};
-    project_body::<__m512d, __m256d, T>(p, rows, out);
+    let (mean, weights) = &p.for_frames;
+    frames::project(mean, weights, (p.d, p.m), rows, out);
+    let whole = rows.len() / (FRAMES * p.d) * FRAMES;
+    project_body::<__m512d, __m256d, T>(p, &rows[whole * p.d..], &mut out[whole * p.m..]);
 }
 
 #[cfg(target_arch = "x86_64")]
