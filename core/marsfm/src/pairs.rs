@@ -2,7 +2,7 @@
 //! apart, or windows of consecutive frames.
 
 use anyhow::{Context, Result, bail};
-use marsfm_msm::{CountMode, Matrix, Msm, PairSampler, ReversibleMle, count_transitions};
+use marsfm_msm::{CountMode, Discrete, Matrix, Msm, PairSampler, ReversibleMle, count_transitions};
 use marsfm_training::{Pair, PairLevel, PairSource, Recipe};
 use rand::{Rng, RngExt};
 
@@ -55,8 +55,8 @@ pub(crate) struct LongJumps {
 impl LongJumps {
     /// Counts microstate trajectories (-1: none) at `lag` frames, fits the reversible T, raises it
     /// to the power `times`.
-    pub(crate) fn of<D: AsRef<[i32]> + Sync>(
-        micro: &[D],
+    pub(crate) fn of<S: Discrete + ?Sized>(
+        micro: &S,
         n_micro: usize,
         lag: usize,
         times: usize,
@@ -77,9 +77,9 @@ impl LongJumps {
     }
 
     /// Pairs of frames of these trajectories, which may be others than those that were counted.
-    pub(crate) fn pairs<D: AsRef<[i32]>>(
+    pub(crate) fn pairs<S: Discrete + ?Sized>(
         &self,
-        micro: &[D],
+        micro: &S,
         rng_seed: u64,
     ) -> Result<Box<dyn PairSource>> {
         let sampler = PairSampler::new(micro, &self.t, rng_seed)?;
