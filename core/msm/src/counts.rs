@@ -120,9 +120,6 @@ pub(crate) fn populations<S: Discrete + ?Sized>(
     Ok(frames.split_off(1))
 }
 
-/// Cells of a row that are looked at together.
-const PART: usize = 64;
-
 /// Pairs in whole numbers: half the size of f64, and no branch for frames without a state, which
 /// have row 0 and column 0.
 struct Tally {
@@ -194,14 +191,9 @@ impl Tally {
                 self.populations[i] += row.iter().map(|c| u64::from(*c)).sum::<u64>();
             }
             if i > 0 {
-                let into = self.counts.row_mut(i - 1).chunks_mut(PART);
-                for (into, part) in into.zip(row[1..].chunks(PART)) {
-                    // Memory that stays zero is not touched: the system need not provide it.
-                    if part.iter().fold(0, |any, c| any | c) > 0 {
-                        // Whole numbers are exact up to 2^53.
-                        into.iter_mut().zip(part).for_each(|(sum, c)| *sum += f64::from(*c));
-                    }
-                }
+                let into = self.counts.row_mut(i - 1);
+                // Whole numbers are exact up to 2^53.
+                into.iter_mut().zip(&row[1..]).for_each(|(sum, c)| *sum += f64::from(*c));
             }
         }
         self.cells.fill(0);
