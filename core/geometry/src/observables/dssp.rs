@@ -235,9 +235,9 @@ impl Acceptor {
 
     fn reaches(&self, d: &Donor) -> bool {
         let apart = sub(self.middle, d.middle);
-        let distance2 = dot(apart, apart);
-        // What is not a number goes on to the energy.
-        !(distance2 > self.reach2)
+        let distance2: f64 = dot(apart, apart);
+        // What is not a number reaches nothing.
+        distance2 <= self.reach2
     }
 }
 
