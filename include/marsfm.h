@@ -449,7 +449,9 @@ typedef struct marsfm_model_options_t {
    */
   size_t struct_size;
   /**
-   * "cpu", or NULL for it. Other devices give MARSFM_ERROR_DEVICE in this build.
+   * "cpu", or NULL for it; "cuda", "cuda:1" (the second card); "auto": CUDA if it can be used,
+   * else the CPU. CUDA needs a card, its driver and the plugin "cuda"; without them the call
+   * gives MARSFM_ERROR_DEVICE and the reason.
    */
   const char *device;
 } marsfm_model_options_t;

@@ -10,7 +10,8 @@
  * exception may leave a function. Arguments are borrowed for the call. Lengths are nm, times ps.
  * Thread tags: [any thread] or the one thread at a time that uses a handle.
  *
- * Made by cbindgen from core/plugin-api/src/abi.rs and engine_abi.rs:
+ * Made by cbindgen from core/plugin-api/src/abi.rs, engine_abi.rs and
+ * backend_abi.rs:
  * MARSFM_BLESS=1 cargo test --release -p marsfm-plugin-api */
 
 #ifndef MARSFM_PLUGIN_H
@@ -31,7 +32,7 @@
 /** Id of a service: reserved: proposes conformations; no table yet. */
 #define MARSFM_PLUGIN_PROPOSER_1 "marsfm.proposer/1"
 
-/** Id of a service: reserved: computes surrogates; no table yet. */
+/** Id of a service: computes surrogates; since ABI 1.2. */
 #define MARSFM_PLUGIN_BACKEND_1 "marsfm.backend/1"
 
 /** An opened trajectory, opaque. One thread at a time. */
@@ -46,6 +47,9 @@ typedef struct marsfm_plugin_featurizer_t marsfm_plugin_featurizer_t;
 /** An engine bound to a system, opaque. One thread at a time, except for `cancel`. */
 typedef struct marsfm_plugin_engine_t marsfm_plugin_engine_t;
 
+/** A checkpoint on a device, opaque. One thread at a time. */
+typedef struct marsfm_plugin_model_t marsfm_plugin_model_t;
+
 /**
  * Major version of the plugin ABI: host and plugin must agree exactly.
  */
@@ -54,7 +58,7 @@ typedef struct marsfm_plugin_engine_t marsfm_plugin_engine_t;
 /**
  * Minor version of the plugin ABI: a plugin may be older than the host, not newer.
  */
-#define MARSFM_PLUGIN_ABI_MINOR 1
+#define MARSFM_PLUGIN_ABI_MINOR 2
 
 /**
  * Success.
@@ -187,6 +191,32 @@ typedef struct marsfm_plugin_engine_t marsfm_plugin_engine_t;
  * `marsfm_plugin_engine_info_t::flags`: the system is periodic.
  */
 #define MARSFM_PLUGIN_ENGINE_PERIODIC 2
+
+/**
+ * The device asked for is not there, or cannot be used. The text says why.
+ */
+#define MARSFM_PLUGIN_DEVICE_MISSING 17
+
+/**
+ * The device has not enough memory for this call; a smaller one may do.
+ */
+#define MARSFM_PLUGIN_DEVICE_MEMORY 18
+
+/**
+ * The bytes are no checkpoint that this backend can compute. The text says why.
+ */
+#define MARSFM_PLUGIN_MODEL 19
+
+/**
+ * Doubles per residue of a conformation: rotation (row-major) and translation (nm) of its frame,
+ * then sine and cosine of pre-omega, phi, psi, chi1, chi2, chi3, chi4; 0, 0 where there is none.
+ */
+#define MARSFM_PLUGIN_RESIDUE_DOUBLES 26
+
+/**
+ * Numbers per residue and frame of the network's latents.
+ */
+#define MARSFM_PLUGIN_LATENT_DOUBLES 21
 
 /**
  * What the host tells a plugin about itself. Lives for the whole process.
@@ -887,6 +917,192 @@ typedef struct marsfm_plugin_engine_service_t {
    */
   void (*close)(marsfm_plugin_engine_t *engine);
 } marsfm_plugin_engine_service_t;
+
+/**
+ * What to draw: `n_children` windows from each start.
+ */
+typedef struct marsfm_plugin_draw_request_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Residues of the chain.
+   */
+  size_t n_residues;
+  /**
+   * Their types, 0 to 19, alphabetically by three-letter code (ALA 0, ARG 1, ... VAL 19).
+   */
+  const uint8_t *residue_types;
+  /**
+   * Number of start conformations.
+   */
+  size_t n_starts;
+  /**
+   * `n_starts * n_residues * MARSFM_PLUGIN_RESIDUE_DOUBLES` doubles.
+   */
+  const double *starts;
+  /**
+   * Windows per start.
+   */
+  size_t n_children;
+  /**
+   * Frames of a window, for surrogates that draw windows; 0: jumps, one frame per draw.
+   */
+  size_t n_frames;
+  /**
+   * Seed of the noise.
+   */
+  uint64_t rng_seed;
+  /**
+   * Stream of the first draw; draw k of start i has stream `first_id + i * n_children + k`. The
+   * same stream gives the same noise whatever else is drawn.
+   */
+  uint64_t first_id;
+  /**
+   * The solver, a JSON object as in a loop's settings: `{"method": "midpoint", "steps": 10}`.
+   */
+  const char *solver;
+} marsfm_plugin_draw_request_t;
+
+/**
+ * Points on the path of P samples of equal length, in the network's numbers.
+ */
+typedef struct marsfm_plugin_batch_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Samples P.
+   */
+  size_t n_samples;
+  /**
+   * Frames T.
+   */
+  size_t n_frames;
+  /**
+   * Residues L.
+   */
+  size_t n_residues;
+  /**
+   * Start frames, P L 12 doubles: rotation (row-major), translation (Å).
+   */
+  const double *frames;
+  /**
+   * P L residue types, 0 to 20 (20: hidden).
+   */
+  const uint8_t *residue_types;
+  /**
+   * Latents of conditioned tokens, 0 elsewhere: P T L 21 doubles.
+   */
+  const double *x_cond;
+  /**
+   * 1 at conditioned tokens, else 0: P T L bytes.
+   */
+  const uint8_t *x_cond_mask;
+  /**
+   * 1 at real residues, 0 at padding: P L bytes; NULL if all are real.
+   */
+  const uint8_t *mask;
+  /**
+   * Latents: P T L 21 doubles.
+   */
+  const double *x;
+  /**
+   * Times in [0, 1]: P doubles.
+   */
+  const double *t;
+} marsfm_plugin_batch_t;
+
+/**
+ * What the network should have answered at a batch, and what it is asked with.
+ */
+typedef struct marsfm_plugin_lesson_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Velocities to learn: P T L 21 doubles.
+   */
+  const double *u;
+  /**
+   * Weights of the loss: P T L 21 doubles.
+   */
+  const double *weights;
+  /**
+   * Number of parameters; another than the model's is `MARSFM_PLUGIN_MISMATCH`.
+   */
+  size_t n_parameters;
+  /**
+   * The parameters, in the order of their names (bytewise), each row-major.
+   */
+  const float *parameters;
+} marsfm_plugin_lesson_t;
+
+/**
+ * Service `marsfm.backend/1`. Lives for the whole process. On failure a function leaves its
+ * outputs as they were, and `marsfm_plugin_entry_t::last_error` says what and what to do.
+ */
+typedef struct marsfm_plugin_backend_service_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Kind of device, in lower case (`cuda`).
+   */
+  const char *name;
+  /**
+   * Says what is here, as a JSON object: `devices` (array of objects with `index`, `name`, and
+   * `memory_bytes` where it is known) and `failures` (array of text: why there is none). No
+   * device is an answer, not a failure. [any thread]
+   */
+  int32_t (*describe)(const struct marsfm_plugin_text_sink_t *sink);
+  /**
+   * Loads a checkpoint (the `n_bytes` bytes of the file) onto device `index`. [any thread]
+   */
+  int32_t (*load)(uint32_t index, const void *bytes, size_t n_bytes, marsfm_plugin_model_t **model);
+  /**
+   * Tells how many draws of `n_frames` frames and `n_residues` residues fill one call of `draw`
+   * well. More are possible: they are cut. [thread of the model]
+   */
+  int32_t (*draws_per_call)(marsfm_plugin_model_t *model,
+                            size_t n_residues,
+                            size_t n_frames,
+                            size_t *draws);
+  /**
+   * Draws. Takes room for `n_doubles` doubles, which has to be `n_starts * n_children *
+   * max(n_frames, 1) * n_residues * MARSFM_PLUGIN_RESIDUE_DOUBLES`: all windows of start 0, then
+   * of start 1, and so on. Draws are not checked; the caller must. [thread of the model]
+   */
+  int32_t (*draw)(marsfm_plugin_model_t *model,
+                  const struct marsfm_plugin_draw_request_t *request,
+                  double *conformations,
+                  size_t n_doubles);
+  /**
+   * The network's velocity at a batch: P T L 21 doubles. [thread of the model]
+   */
+  int32_t (*velocity)(marsfm_plugin_model_t *model,
+                      const struct marsfm_plugin_batch_t *batch,
+                      double *velocity,
+                      size_t n_doubles);
+  /**
+   * Mean loss of a batch at the lesson's parameters, and its gradient: as many floats as there
+   * are parameters, in their order, 0 for one that takes no part. The optimiser is the host's.
+   * [thread of the model]
+   */
+  int32_t (*gradients)(marsfm_plugin_model_t *model,
+                       const struct marsfm_plugin_batch_t *batch,
+                       const struct marsfm_plugin_lesson_t *lesson,
+                       double *loss,
+                       float *gradients);
+  /**
+   * Frees the model and its memory on the device; NULL is fine. [thread of the model]
+   */
+  void (*free)(marsfm_plugin_model_t *model);
+} marsfm_plugin_backend_service_t;
 
 #endif  /* MARSFM_PLUGIN_H */
 

@@ -108,13 +108,22 @@ const ROOMS: &[Room] = &[
         &["marsfm-plugin-api"],
         &["abi_stable", "serde", "serde_json", "tempfile"],
     ),
+    strict(
+        "marsfm-plugin-backend-cpu",
+        &["marsfm-plugin-api", "marsfm-geometry", "marsfm-surrogate"],
+        &["abi_stable", "serde_json"],
+    ),
     room(
         "marsfm-bench-msm",
         &["marsfm-geometry", "marsfm-trajectory", "marsfm-features", "marsfm-msm", "marsfm-report"],
         &["molly", "rayon"],
     ),
     room("marsfm-bench-loop", &["marsfm-adaptive"], &[]),
-    room("marsfm-bench-surrogate", &["marsfm-geometry", "marsfm-surrogate"], &["rayon"]),
+    room(
+        "marsfm-bench-surrogate",
+        &["marsfm-geometry", "marsfm-host", "marsfm-surrogate"],
+        &["rayon"],
+    ),
     strict("marsfm-test-support", &[], &[]),
     strict("marsfm-tests", &[], &[]),
 ];

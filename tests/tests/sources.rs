@@ -17,6 +17,8 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "plugins/chemfiles/src/",
     "plugins/openmm/src/",
     "plugins/gromacs/src/lib.rs",
+    "plugins/cuda/src/lib.rs",
+    "plugins/cuda/gpu/src/lib.rs",
     "tests/tests/",
     "tests/install/rust/src/main.rs",
 ];

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use marsfm_core::session::{Surrogate, default_model};
+use marsfm_core::{Device, HostError};
 
 use crate::arguments::*;
-use crate::library::own_file;
+use crate::library::{host, own_file};
 use crate::log::tell;
 use crate::status::{Failure, guard};
 use crate::types::*;
@@ -64,16 +65,23 @@ pub unsafe extern "C" fn marsfm_model_load(
             let device = optional_text(options.device, "options.device")?;
             (optional_text(path, "path")?, device.unwrap_or("cpu"))
         };
-        if device != "cpu" {
-            let message = format!("device `{device}` is not in this build; use \"cpu\"");
-            return Err(Failure::new(MARSFM_ERROR_DEVICE, message));
-        }
+        let device: Device = device.parse().map_err(Failure::argument)?;
         let path: PathBuf = match path {
             Some(path) => Path::new(path).into(),
             None => default_model(own_file().as_deref())?,
         };
-        let surrogate =
-            Surrogate::load(&path).map_err(|e| Failure::new(MARSFM_ERROR_MODEL, e.to_string()))?;
+        // Plugins are looked for only where one is needed.
+        let loaded = match device {
+            Device::Cpu => Surrogate::load(&path).map_err(HostError::from),
+            ref other => host().surrogate(&path, other),
+        };
+        let surrogate = loaded.map_err(|e| {
+            let code = match e {
+                HostError::Device { .. } => MARSFM_ERROR_DEVICE,
+                _ => MARSFM_ERROR_MODEL,
+            };
+            Failure::new(code, e.to_string())
+        })?;
         let sha256 = surrogate.sha256();
         tell(MARSFM_LOG_INFO, &format!("model {} (sha256 {sha256})", path.display()));
         // SAFETY: checked above.

@@ -57,6 +57,8 @@ enum Command {
     /// Seeds from other ensembles than the surrogate's.
     #[command(subcommand)]
     Seeds(commands::seeds::Command),
+    /// What there is to compute on: the CPU, CUDA cards, and why not.
+    Devices(commands::devices::Arguments),
     /// What plugins were found, what was refused and why.
     #[command(subcommand)]
     Plugins(commands::plugins::Command),
@@ -92,10 +94,11 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Evaluate(a) => commands::evaluate::run(&host()?, &a),
         Command::Split(a) => commands::split::run(&a),
         Command::Model(a) => commands::model::run(&a),
-        Command::Verify(c) => commands::verify::run(&c),
+        Command::Verify(c) => commands::verify::run(host, &c),
         Command::Engine(c) => commands::engine::run(&host()?, &c),
         Command::Loop(c) => commands::loops::run(&host()?, &c),
         Command::Seeds(c) => commands::seeds::run(&host()?, &c),
+        Command::Devices(a) => commands::devices::run(&host()?, &a),
         Command::Plugins(c) => commands::plugins::run(&host()?, &c),
     }
 }

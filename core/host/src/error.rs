@@ -59,6 +59,17 @@ pub enum HostError {
         /// What happened, and what to do.
         message: String,
     },
+    /// A device cannot be used.
+    #[error("no {} device: {message}", if device.starts_with("cuda") { "CUDA" } else { device })]
+    Device {
+        /// The device as the caller named it.
+        device: String,
+        /// Why, and what to do.
+        message: String,
+    },
+    /// A model cannot be used.
+    #[error(transparent)]
+    Model(#[from] marsfm_surrogate::SurrogateError),
     /// An error about frames.
     #[error(transparent)]
     Trajectory(#[from] TrajectoryError),

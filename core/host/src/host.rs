@@ -12,7 +12,8 @@ use crate::status::PluginStatus;
 use marsfm_features::Featurizer;
 use marsfm_geometry::Topology;
 use marsfm_plugin_api::abi::{
-    MARSFM_PLUGIN_ENGINE_1, MARSFM_PLUGIN_FEATURIZER_1, MARSFM_PLUGIN_TRAJECTORY_1,
+    MARSFM_PLUGIN_BACKEND_1, MARSFM_PLUGIN_ENGINE_1, MARSFM_PLUGIN_FEATURIZER_1,
+    MARSFM_PLUGIN_TRAJECTORY_1,
 };
 use marsfm_plugin_api::engine_abi::EngineService;
 use marsfm_preparation::{EngineError, Failure};
@@ -26,7 +27,7 @@ use std::sync::Arc;
 /// Loaded plugins and the list of refusals.
 #[derive(Default)]
 pub struct Host {
-    plugins: Vec<Arc<Plugin>>,
+    pub(crate) plugins: Vec<Arc<Plugin>>,
     refused: Vec<PluginStatus>,
     /// Device and inode of what was considered, so that links and hard links count once.
     seen: Vec<(u64, u64)>,
@@ -126,6 +127,7 @@ impl Host {
                     has(p.trajectory.is_some(), MARSFM_PLUGIN_TRAJECTORY_1),
                     has(p.featurizer.is_some(), MARSFM_PLUGIN_FEATURIZER_1),
                     has(p.engine.is_some(), MARSFM_PLUGIN_ENGINE_1),
+                    has(p.backend.is_some(), MARSFM_PLUGIN_BACKEND_1),
                 ]
                 .into_iter()
                 .flatten()

@@ -4,11 +4,14 @@
 //! loaded, opens it once, shakes hands through the Rust or the C door, and offers what it can do
 //! as the traits of the other rooms: [`FrameSource`](marsfm_trajectory::FrameSource),
 //! [`FrameSink`](marsfm_trajectory::FrameSink), [`Featurizer`](marsfm_features::Featurizer) and
-//! [`Engine`](marsfm_preparation::Engine).
+//! [`Engine`](marsfm_preparation::Engine), and surrogates that compute on a device of a plugin.
 //! Nothing behind those traits can tell the doors apart.
 //!
 //! Whatever is refused is listed with its reason in [`Host::report`].
 
+mod backend;
+mod cuda;
+mod device;
 mod engine;
 mod engine_sinks;
 mod engine_watch;
@@ -20,8 +23,10 @@ mod plugin;
 mod rows;
 mod source;
 mod status;
+mod surrogate;
 mod trust;
 
+pub use device::{BackendReport, Device, Devices};
 pub use engine::PluginEngine;
 pub use engine_watch::EngineLimits;
 pub use error::HostError;

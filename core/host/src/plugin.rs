@@ -8,6 +8,7 @@ use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use marsfm_plugin_api::RustDoorRef;
 use marsfm_plugin_api::abi::*;
+use marsfm_plugin_api::backend_abi::*;
 use marsfm_plugin_api::engine_abi::*;
 use sha2::{Digest, Sha256};
 use std::ffi::{CStr, c_char, c_void};
@@ -35,6 +36,7 @@ pub(crate) struct Plugin {
     pub trajectory: Option<&'static TrajectoryService>,
     pub featurizer: Option<&'static FeaturizerService>,
     pub engine: Option<&'static EngineService>,
+    pub backend: Option<&'static BackendService>,
     pub formats: Vec<FormatInfo>,
     last_error: Option<extern "C" fn(*mut c_char, usize) -> usize>,
 }
@@ -115,7 +117,12 @@ impl Plugin {
         if let Some(table) = engine {
             size(table.struct_size, size_of_val(table), MARSFM_PLUGIN_ENGINE_1).map_err(refused)?;
         }
-        if trajectory.is_none() && featurizer.is_none() && engine.is_none() {
+        let backend: Option<&'static BackendService> = service(entry, MARSFM_PLUGIN_BACKEND_1);
+        if let Some(table) = backend {
+            size(table.struct_size, size_of_val(table), MARSFM_PLUGIN_BACKEND_1)
+                .map_err(refused)?;
+        }
+        if trajectory.is_none() && featurizer.is_none() && engine.is_none() && backend.is_none() {
             return Err(refused("it offers no service that this marsfm knows".into()));
         }
         let text = |p: *const c_char, what: &str| {
@@ -133,6 +140,7 @@ impl Plugin {
             trajectory,
             featurizer,
             engine,
+            backend,
             formats,
             last_error: entry.last_error,
         })
@@ -140,8 +148,14 @@ impl Plugin {
 
     /// Turns a status into an error with the plugin's text. Call it on the thread of the failure.
     pub fn check(&self, status: i32, file: &Path) -> Result<(), HostError> {
+        self.failure(status).map_or(Ok(()), |message| Err(self.error(file, message, status)))
+    }
+
+    /// What a status means, in the plugin's words if it has any; `None` for success. Call it on the
+    /// thread of the failure.
+    pub fn failure(&self, status: i32) -> Option<String> {
         if status == MARSFM_PLUGIN_OK {
-            return Ok(());
+            return None;
         }
         let mut message = self.last_error_text();
         if message.is_empty() {
@@ -152,13 +166,16 @@ impl Plugin {
                 MARSFM_PLUGIN_UNSUPPORTED => "the plugin does not offer this".into(),
                 MARSFM_PLUGIN_MISMATCH => "the number of atoms differs".into(),
                 MARSFM_PLUGIN_PANIC => "the plugin failed unexpectedly".into(),
+                MARSFM_PLUGIN_DEVICE_MISSING => "the device cannot be used".into(),
+                MARSFM_PLUGIN_DEVICE_MEMORY => "the device has not enough memory".into(),
+                MARSFM_PLUGIN_MODEL => "the backend cannot compute this model".into(),
                 other @ MARSFM_PLUGIN_ENGINE_MISSING..=MARSFM_PLUGIN_ENGINE_FAILED => {
                     engine_text(other).into()
                 }
                 other => format!("unknown status {other}"),
             };
         }
-        Err(self.error(file, message, status))
+        Some(message)
     }
 
     /// An error in the name of this plugin.

@@ -256,7 +256,7 @@ fn train_small(
     let prepared = train::prepare_system(system, &recipe)?;
     let set = train::training_set(&recipe, vec![prepared])?;
     let sets = Sets { train: &set, validation: None, replay: None };
-    let trained = train::run(&recipe, sets, None, &out, |status| {
+    let trained = train::run(&recipe, sets, None, None, &out, |status| {
         event(DemoEvent::Training(status));
         true
     })?;

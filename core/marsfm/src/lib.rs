@@ -29,7 +29,7 @@ pub mod systems;
 pub mod train;
 pub mod verify;
 
-pub use marsfm_host::{EngineLimits, Host};
+pub use marsfm_host::{Device, Devices, EngineLimits, Host, HostError};
 pub use marsfm_msm as msm;
 pub use marsfm_preparation as preparation;
 pub use marsfm_surrogate as surrogate;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use marsfm_geometry::{Peptide, Topology};
-use marsfm_host::Host;
+use marsfm_host::{Device, Host};
 pub use marsfm_sampling::RolloutSpec;
 use marsfm_sampling::{
     Difference, Node, REASONS, Reason, RequestedDomain, TreeSpec, differences, grow, hybrid,
@@ -319,6 +319,8 @@ pub struct SampleRequest<'a> {
     pub rng_seed: u64,
     /// How to integrate.
     pub solver: Solver,
+    /// Where to compute.
+    pub device: &'a Device,
     /// Folder to write into.
     pub out: &'a Path,
 }
@@ -328,6 +330,8 @@ pub struct SampleRequest<'a> {
 pub struct Drawn {
     /// Fates of the draws.
     pub tally: Tally,
+    /// Where it was computed.
+    pub device: String,
     /// What of the request lies outside the surrogate's training.
     pub differences: Vec<Difference>,
     /// Files written.
@@ -340,7 +344,7 @@ pub fn run(
     request: &SampleRequest,
     progress: impl FnMut(usize, usize) -> bool,
 ) -> Result<Drawn> {
-    let surrogate = Surrogate::load(request.model)?;
+    let surrogate = host.surrogate(request.model, request.device)?;
     let (topology, own) = host.read_topology(request.topology)?;
     let mut frame = match request.start {
         None => own.with_context(|| {
@@ -365,7 +369,7 @@ pub fn run(
     let types = peptide.types();
     let root = peptide.encode(start.positions_nm)?;
     let (seed, solver) = (request.rng_seed, request.solver);
-    let mdgen = request.mdgen.map(|(path, _)| Surrogate::load(path)).transpose()?;
+    let mdgen = request.mdgen.map(|(path, _)| host.surrogate(path, request.device)).transpose()?;
     let (nodes, window) = match (request.shape, &mdgen) {
         (Shape::Rollout(_), Some(_)) => bail!("a hybrid goes on from jumps, not from a rollout"),
         (Shape::Rollout(spec), None) => {
@@ -413,8 +417,8 @@ pub fn run(
             }
         }
     }
-    let differences = all;
-    Ok(Drawn { tally: Tally::of(&nodes), differences, files })
+    let device = surrogate.backend().device().to_owned();
+    Ok(Drawn { tally: Tally::of(&nodes), device, differences: all, files })
 }
 
 /// Frame `index` of a trajectory.

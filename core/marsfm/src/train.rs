@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use marsfm_host::Host;
+use marsfm_host::{Device, Host};
 use marsfm_surrogate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE, TrainingRecord};
 use marsfm_surrogate::checkpoint::{self, Checkpoint, Storage};
+use marsfm_surrogate::{Backend, params};
 pub use marsfm_training::Status;
 use marsfm_training::{PairLevel, Recipe, Sets, System as TrainingSystem, Trainer, TrainingSet};
 use sha2::{Digest, Sha256};
@@ -23,6 +25,8 @@ pub struct TrainRequest<'a> {
     /// Ends the run after this step of the recipe's schedule, as if it were the last; the card
     /// says so.
     pub stop_at: Option<u64>,
+    /// Where losses and gradients are computed; optimiser and validation stay on the CPU.
+    pub device: &'a Device,
     /// The checkpoint to write. Its state while training is kept beside it, as `OUT.state`.
     pub out: &'a Path,
 }
@@ -82,7 +86,21 @@ pub fn train(
     let (train, validation) = (prepare(&recipe.data.train)?, prepare(&recipe.data.validation)?);
     let (train, validation) = (training_set(&recipe, train)?, held_out(&recipe, validation)?);
     let sets = Sets { train: &train, validation: validation.as_ref(), replay: None };
-    run(&recipe, sets, request.stop_at, request.out, |status| event(TrainEvent::Step(status)))
+    let backend = backend_of(host, &recipe, request.device)?;
+    run(&recipe, sets, backend, request.stop_at, request.out, |status| {
+        event(TrainEvent::Step(status))
+    })
+}
+
+/// The recipe's network on a device; `None`: this process.
+fn backend_of(host: &Host, recipe: &Recipe, device: &Device) -> Result<Option<Arc<dyn Backend>>> {
+    if *device == Device::Cpu {
+        return Ok(None);
+    }
+    // Every step brings its own parameters: these only tell the shapes.
+    let values = params::initial(&recipe.network, 0);
+    let bytes = checkpoint::untrained(&recipe.network, &values)?;
+    Ok(host.backend(&bytes, &recipe.network, device)?)
 }
 
 /// Systems to learn from, with what the recipe does to samples.
@@ -103,9 +121,11 @@ pub fn held_out(recipe: &Recipe, systems: Vec<TrainingSystem>) -> Result<Option<
 }
 
 /// Trains on sets that are already in memory; the recipe's `start_from` is a path as it stands.
+/// `backend` holds the recipe's network (`None`: this process).
 pub fn run(
     recipe: &Recipe,
     sets: Sets<'_>,
+    backend: Option<Arc<dyn Backend>>,
     stop_at: Option<u64>,
     out: &Path,
     mut report: impl FnMut(&Status) -> bool,
@@ -134,6 +154,7 @@ pub fn run(
         run_sha256: run_hash(recipe, start.as_ref(), &data_sha256)?,
         state: state.into(),
         start: start.as_ref().map(|s| s.values.clone()),
+        backend,
     };
     let last = stop_at.unwrap_or(u64::MAX).min(recipe.run.steps);
     let trained = trainer.run(|status| report(status) && status.step < last)?;

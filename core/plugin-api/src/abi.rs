@@ -8,7 +8,8 @@
 //!
 //! The structs named here are frozen at ABI 1.0: a later minor version appends by wrapping them
 //! (`{ v1_0: X, new_slot }`), so that the layout check of the Rust door keeps passing. ABI 1.1
-//! adds the tables of engines, in `engine_abi.rs`.
+//! adds the tables of engines, in `engine_abi.rs`; ABI 1.2 those of compute backends, in
+//! `backend_abi.rs`.
 #![allow(unsafe_code)] // the derive of the layout description writes unsafe impls
 
 use abi_stable::StableAbi;
@@ -17,7 +18,7 @@ use std::ffi::{CStr, c_char, c_void};
 /// Major version of the plugin ABI: host and plugin must agree exactly.
 pub const MARSFM_PLUGIN_ABI_MAJOR: u32 = 1;
 /// Minor version of the plugin ABI: a plugin may be older than the host, not newer.
-pub const MARSFM_PLUGIN_ABI_MINOR: u32 = 1;
+pub const MARSFM_PLUGIN_ABI_MINOR: u32 = 2;
 
 /// Success.
 pub const MARSFM_PLUGIN_OK: i32 = 0;
@@ -59,7 +60,7 @@ pub const MARSFM_PLUGIN_FEATURIZER_1: &CStr = c"marsfm.featurizer/1";
 pub const MARSFM_PLUGIN_ENGINE_1: &CStr = c"marsfm.engine/1";
 /// Reserved id: proposers of new conformations. No table is defined yet.
 pub const MARSFM_PLUGIN_PROPOSER_1: &CStr = c"marsfm.proposer/1";
-/// Reserved id: compute backends. No table is defined yet.
+/// Id of the service that computes surrogates. Since ABI 1.2.
 pub const MARSFM_PLUGIN_BACKEND_1: &CStr = c"marsfm.backend/1";
 
 /// What the host tells a plugin about itself. Lives for the whole process.

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)] // the derive of the layout description writes unsafe impls
 
 use crate::abi::*;
+use crate::backend_abi::BackendService;
 use crate::engine_abi::EngineService;
 use crate::error::last_error;
 use abi_stable::StableAbi;
@@ -77,6 +78,7 @@ pub fn find_service(
     trajectory: Option<&'static TrajectoryService>,
     featurizer: Option<&'static FeaturizerService>,
     engine: Option<&'static EngineService>,
+    backend: Option<&'static BackendService>,
 ) -> *const c_void {
     if id.is_null() {
         return std::ptr::null();
@@ -89,6 +91,8 @@ pub fn find_service(
         pointer(featurizer)
     } else if id == MARSFM_PLUGIN_ENGINE_1 {
         pointer(engine)
+    } else if id == MARSFM_PLUGIN_BACKEND_1 {
+        pointer(backend)
     } else {
         std::ptr::null()
     }

@@ -10,6 +10,7 @@
 ///     trajectory: Xtc,      // a type that implements TrajectoryPlugin; optional
 ///     featurizer: Rings,    // a type that implements FeaturizerPlugin; optional
 ///     engine: Runner,       // a type that implements EnginePlugin; optional
+///     backend: Gpu,         // a type that implements BackendPlugin; optional
 /// }
 /// ```
 #[macro_export]
@@ -17,7 +18,7 @@ macro_rules! export_plugin {
     (
         name: $name:expr, version: $version:expr
         $(, trajectory: $trajectory:ty)? $(, featurizer: $featurizer:ty)?
-        $(, engine: $engine:ty)? $(,)?
+        $(, engine: $engine:ty)? $(, backend: $backend:ty)? $(,)?
     ) => {
         #[cfg(panic = "abort")]
         compile_error!(
@@ -49,10 +50,16 @@ macro_rules! export_plugin {
                 table
             }
 
+            fn backend() -> ::std::option::Option<&'static $crate::backend_abi::BackendService> {
+                let table = ::std::option::Option::None;
+                $(let table = table.or(Some($crate::backend_table::<$backend>()));)?
+                table
+            }
+
             extern "C" fn get_service(
                 id: *const ::std::ffi::c_char,
             ) -> *const ::std::ffi::c_void {
-                $crate::find_service(id, trajectory(), featurizer(), engine())
+                $crate::find_service(id, trajectory(), featurizer(), engine(), backend())
             }
 
             static ENTRY: abi::Entry = $crate::entry($name, $version, get_service);

@@ -2,15 +2,17 @@
 //!
 //! - A plugin in C or C++ includes `marsfm_plugin.h`, which is generated from [`abi`], and
 //!   exports `marsfm_plugin_entry`.
-//! - A plugin in Rust implements [`TrajectoryPlugin`], [`FeaturizerPlugin`] or [`EnginePlugin`]
-//!   and calls [`export_plugin!`], which writes that symbol and an `abi_stable` root module with
-//!   the same tables, whose layout the host compares at load (engines, which came later, are
-//!   asked for by id through both doors).
+//! - A plugin in Rust implements [`TrajectoryPlugin`], [`FeaturizerPlugin`], [`EnginePlugin`]
+//!   or [`BackendPlugin`] and calls [`export_plugin!`], which writes that symbol and an `abi_stable` root module with
+//!   the same tables, whose layout the host compares at load (engines and backends, which came
+//!   later, are asked for by id through both doors).
 //!
 //! Panics are caught on the plugin's side. This crate itself exports no symbol, so a plugin that
 //! links it shows its two doors and nothing else.
 
 pub mod abi;
+pub mod backend;
+pub mod backend_abi;
 mod cell;
 mod door;
 mod element;
@@ -26,6 +28,7 @@ mod trajectory;
 
 #[doc(hidden)]
 pub use abi_stable;
+pub use backend::{BackendPlugin, backend_table, residue_doubles, residue_parts};
 pub use cell::cell_vectors_nm;
 pub use door::{RustDoor, RustDoorRef};
 #[doc(hidden)]

@@ -2,12 +2,13 @@
 //! C++, and has the sizes of the Rust tables. `MARSFM_BLESS=1` rewrites it.
 
 use marsfm_plugin_api::abi::*;
+use marsfm_plugin_api::backend_abi::*;
 use marsfm_plugin_api::engine_abi::*;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const RENAMES: [(&str, &str); 26] = [
+const RENAMES: [(&str, &str); 31] = [
     ("HostInfo", "marsfm_plugin_host_t"),
     ("Entry", "marsfm_plugin_entry_t"),
     ("Format", "marsfm_plugin_format_t"),
@@ -34,6 +35,11 @@ const RENAMES: [(&str, &str); 26] = [
     ("EngineRunRequest", "marsfm_plugin_run_request_t"),
     ("EngineFinished", "marsfm_plugin_finished_t"),
     ("EngineService", "marsfm_plugin_engine_service_t"),
+    ("BackendModel", "marsfm_plugin_model_t"),
+    ("DrawRequest", "marsfm_plugin_draw_request_t"),
+    ("BackendBatch", "marsfm_plugin_batch_t"),
+    ("BackendLesson", "marsfm_plugin_lesson_t"),
+    ("BackendService", "marsfm_plugin_backend_service_t"),
 ];
 
 const TOP: &str = "\
@@ -49,10 +55,11 @@ const TOP: &str = "\
  * exception may leave a function. Arguments are borrowed for the call. Lengths are nm, times ps.
  * Thread tags: [any thread] or the one thread at a time that uses a handle.
  *
- * Made by cbindgen from core/plugin-api/src/abi.rs and engine_abi.rs:
+ * Made by cbindgen from core/plugin-api/src/abi.rs, engine_abi.rs and
+ * backend_abi.rs:
  * MARSFM_BLESS=1 cargo test --release -p marsfm-plugin-api */";
 
-const OPAQUE_TYPES: [&str; 4] = ["Reader", "Writer", "Featurizer", "Engine"];
+const OPAQUE_TYPES: [&str; 5] = ["Reader", "Writer", "Featurizer", "Engine", "BackendModel"];
 
 const OPAQUE: &str = "
 /** An opened trajectory, opaque. One thread at a time. */
@@ -65,7 +72,10 @@ typedef struct marsfm_plugin_writer_t marsfm_plugin_writer_t;
 typedef struct marsfm_plugin_featurizer_t marsfm_plugin_featurizer_t;
 
 /** An engine bound to a system, opaque. One thread at a time, except for `cancel`. */
-typedef struct marsfm_plugin_engine_t marsfm_plugin_engine_t;";
+typedef struct marsfm_plugin_engine_t marsfm_plugin_engine_t;
+
+/** A checkpoint on a device, opaque. One thread at a time. */
+typedef struct marsfm_plugin_model_t marsfm_plugin_model_t;";
 
 /// cbindgen passes over C strings, so these come from their values.
 fn ids() -> String {
@@ -74,7 +84,7 @@ fn ids() -> String {
         ("FEATURIZER", MARSFM_PLUGIN_FEATURIZER_1, "computes one row of features per frame"),
         ("ENGINE", MARSFM_PLUGIN_ENGINE_1, "runs MD; since ABI 1.1"),
         ("PROPOSER", MARSFM_PLUGIN_PROPOSER_1, "reserved: proposes conformations; no table yet"),
-        ("BACKEND", MARSFM_PLUGIN_BACKEND_1, "reserved: computes surrogates; no table yet"),
+        ("BACKEND", MARSFM_PLUGIN_BACKEND_1, "computes surrogates; since ABI 1.2"),
     ];
     let line = |(name, id, what): (&str, &std::ffi::CStr, &str)| {
         let id = id.to_str().expect("ids are ASCII");
@@ -136,6 +146,7 @@ fn generated() -> String {
         .with_config(config)
         .with_src(source.join("abi.rs"))
         .with_src(source.join("engine_abi.rs"))
+        .with_src(source.join("backend_abi.rs"))
         .generate();
     let mut text = Vec::new();
     bindings.expect("cbindgen reads abi.rs").write(&mut text);
@@ -237,6 +248,13 @@ fn c_and_rust_agree_on_sizes_and_offsets() {
             head_kj_mol end_kj_mol temperature_kelvin;
         EngineService "marsfm_plugin_engine_service_t": name describe open info read_system energy
             minimise start run cancel close;
+        DrawRequest "marsfm_plugin_draw_request_t": n_residues residue_types n_starts starts
+            n_children n_frames rng_seed first_id solver;
+        BackendBatch "marsfm_plugin_batch_t": n_samples n_frames n_residues frames residue_types
+            x_cond x_cond_mask mask x t;
+        BackendLesson "marsfm_plugin_lesson_t": u weights n_parameters parameters;
+        BackendService "marsfm_plugin_backend_service_t": name describe load draws_per_call draw
+            velocity gradients free;
     }
     compile("cc", &["-x", "c", "-std=c11"], &text);
 }

@@ -11,9 +11,9 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorView};
 use sha2::{Digest, Sha256};
 
-use crate::SurrogateError;
-use crate::card::{FORMAT, ModelCard, RESIDUE_TABLE};
+use crate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE};
 use crate::params::{self, Values};
+use crate::{NetworkConfig, SurrogateError};
 
 /// Metadata key of the model card.
 const CARD: &str = "marsfm";
@@ -75,6 +75,29 @@ pub fn encode(
     safetensors::serialize(views, Some(metadata)).map_err(|e| failed(&e))
 }
 
+/// The bytes of a network that was trained on nothing: for a backend that is told its parameters
+/// later, and for checks of the network itself.
+pub fn untrained(network: &NetworkConfig, values: &Values) -> Result<Vec<u8>, SurrogateError> {
+    let domain = Domain {
+        lag_ps: 0.0,
+        temperature_kelvin: 0.0,
+        force_field: "none".into(),
+        solvent: "none".into(),
+        termini: "mixed".into(),
+        residues: (1, 1),
+        residue_counts: BTreeMap::new(),
+    };
+    let card = ModelCard {
+        format: FORMAT,
+        residue_table: RESIDUE_TABLE.into(),
+        network: network.clone(),
+        domain,
+        training: None,
+        notes: vec!["Trained on nothing.".into()],
+    };
+    encode(&card, values, Storage::F32)
+}
+
 /// Reads only the model card.
 pub fn read_card(path: &Path) -> Result<ModelCard, SurrogateError> {
     Ok(open(path)?.card)
@@ -82,8 +105,26 @@ pub fn read_card(path: &Path) -> Result<ModelCard, SurrogateError> {
 
 /// Reads and checks a whole checkpoint.
 pub fn load(path: &Path) -> Result<Checkpoint, SurrogateError> {
+    Ok(read(open(path)?, path)?.0)
+}
+
+/// The same, and the bytes of the file: what a backend elsewhere is given.
+pub fn load_bytes(path: &Path) -> Result<(Checkpoint, Vec<u8>), SurrogateError> {
+    read(open(path)?, path)
+}
+
+/// Checks a whole checkpoint in memory; `name` is for messages.
+pub fn parse(bytes: &[u8], name: &Path) -> Result<Checkpoint, SurrogateError> {
+    let size = bytes.len() as u64;
+    Ok(read(header_of(std::io::Cursor::new(bytes), size, name)?, name)?.0)
+}
+
+fn read<F: Read + Seek>(
+    opened: Opened<F>,
+    path: &Path,
+) -> Result<(Checkpoint, Vec<u8>), SurrogateError> {
     let fail = |message: String| refuse(path, message);
-    let Opened { mut file, card, header, data_start } = open(path)?;
+    let Opened { mut file, card, header, data_start } = opened;
     let expected = params::shapes(&card.network);
     for (name, info) in header.tensors() {
         if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
@@ -113,7 +154,7 @@ pub fn load(path: &Path) -> Result<Checkpoint, SurrogateError> {
     }
     params::check(&card.network, &values).map_err(fail)?;
     let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-    Ok(Checkpoint { card, values, sha256 })
+    Ok((Checkpoint { card, values, sha256 }, bytes))
 }
 
 fn widen(dtype: Dtype, raw: &[u8]) -> Vec<f32> {
@@ -129,8 +170,8 @@ fn widen(dtype: Dtype, raw: &[u8]) -> Vec<f32> {
     }
 }
 
-struct Opened {
-    file: File,
+struct Opened<F> {
+    file: F,
     card: ModelCard,
     header: Metadata,
     data_start: u64,
@@ -140,12 +181,20 @@ fn refuse(path: &Path, message: String) -> SurrogateError {
     SurrogateError::Checkpoint { file: path.display().to_string(), message }
 }
 
+fn open(path: &Path) -> Result<Opened<File>, SurrogateError> {
+    let file = File::open(path).map_err(|e| refuse(path, format!("cannot open: {e}")))?;
+    let size = file.metadata().map_err(|e| refuse(path, e.to_string()))?.len();
+    header_of(file, size, path)
+}
+
 /// Reads and checks the header: a safetensors file, of this project, of a format and residue table
 /// that this build knows, as long as it says it is.
-fn open(path: &Path) -> Result<Opened, SurrogateError> {
+fn header_of<F: Read + Seek>(
+    mut file: F,
+    size: u64,
+    path: &Path,
+) -> Result<Opened<F>, SurrogateError> {
     let fail = |message: String| refuse(path, message);
-    let mut file = File::open(path).map_err(|e| fail(format!("cannot open: {e}")))?;
-    let size = file.metadata().map_err(|e| fail(e.to_string()))?.len();
     let not_ours = |why: &str| {
         fail(format!(
             "is no marsfm checkpoint ({why}); expected a .safetensors file written by `marsfm train`, \
@@ -194,8 +243,6 @@ fn open(path: &Path) -> Result<Opened, SurrogateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NetworkConfig;
-    use crate::card::Domain;
 
     fn small() -> (ModelCard, Values) {
         let network =

@@ -17,6 +17,9 @@ pub enum SurrogateError {
     /// Input the network cannot take.
     #[error("surrogate input: {0}")]
     Input(String),
+    /// The device, or what drives it, failed.
+    #[error("{0}")]
+    Backend(String),
     /// The tensor library failed.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),

@@ -1,28 +1,17 @@
 //! A trained surrogate: draws from p_T(·|x) for conformations of one chain.
 //!
-//! Noise comes from a counter-based generator, one stream per sample id, so a sample depends on
-//! (model, start, rng_seed, id) and on nothing else; on one processor type it is bit-equal for any
-//! number of threads.
+//! It is a model card and a backend that computes: in this process ([`Local`]) or elsewhere.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Device;
 use marsfm_geometry::{Conformation, LATENT, ResidueType, Rigid, latent};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 
+use crate::backend::Backend;
 use crate::card::ModelCard;
 use crate::checkpoint::{self, Checkpoint};
-use crate::{
-    Condition, Layout, MaskedTorsions, Network, Solver, SurrogateError, Tap, params, solve,
-    upstream,
-};
-
-/// Tokens (samples × frames × residues) worth one network call: large enough for the matrix
-/// kernels, small enough to stay in cache.
-const TOKENS_PER_CALL: usize = 2048;
+use crate::{Condition, Layout, Local, Solver, SurrogateError};
 
 /// Frames of the longest window: attention over frames is quadratic.
 const MOST_FRAMES: usize = 10_000;
@@ -31,7 +20,7 @@ const MOST_FRAMES: usize = 10_000;
 pub struct Surrogate {
     card: ModelCard,
     sha256: String,
-    network: Network,
+    backend: Arc<dyn Backend>,
 }
 
 /// What to draw.
@@ -57,11 +46,20 @@ impl Surrogate {
         Self::from_checkpoint(checkpoint::load(path)?)
     }
 
-    /// Uses a checkpoint in memory.
+    /// Uses a checkpoint in memory, on the CPU.
     pub fn from_checkpoint(checkpoint: Checkpoint) -> Result<Self, SurrogateError> {
-        let tensors = params::tensors(&checkpoint.values, DType::F32, &Device::Cpu)?;
-        let network = Network::new(&checkpoint.card.network, &tensors)?;
-        Ok(Self { card: checkpoint.card, sha256: checkpoint.sha256, network })
+        Self::on(checkpoint, &Device::Cpu)
+    }
+
+    /// Uses a checkpoint in memory, on a device of the tensor library.
+    pub fn on(checkpoint: Checkpoint, device: &Device) -> Result<Self, SurrogateError> {
+        let local = Local::new(&checkpoint.card.network, &checkpoint.values, device)?;
+        Ok(Self::with_backend(checkpoint.card, checkpoint.sha256, Arc::new(local)))
+    }
+
+    /// Uses a checkpoint that a backend has loaded.
+    pub fn with_backend(card: ModelCard, sha256: String, backend: Arc<dyn Backend>) -> Self {
+        Self { card, sha256, backend }
     }
 
     /// The model card.
@@ -74,6 +72,11 @@ impl Surrogate {
         &self.sha256
     }
 
+    /// What computes.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
     /// Draws `children` conformations from each start, in order: all of start 0, then start 1, …
     /// Samples are not checked; a caller must.
     pub fn jump(&self, request: &JumpRequest) -> Result<Vec<Conformation<f32>>, SurrogateError> {
@@ -84,7 +87,7 @@ impl Surrogate {
         }
         // The last frame is the target, in either layout.
         let last = self.card.network.frames - 1;
-        let windows = self.draw(request, self.card.network.frames, last)?;
+        let windows = self.backend.draw(request, self.card.network.frames, last)?;
         Ok(windows.into_iter().flatten().collect())
     }
 
@@ -108,102 +111,12 @@ impl Surrogate {
                 "a window of {frames} frames; possible are 2 to {MOST_FRAMES}"
             )));
         }
-        self.draw(request, frames, 0)
+        self.backend.draw(request, frames, 0)
     }
 
     /// Draws of `frames` frames for chains of `residues` residues that one network call takes.
     pub fn draws_per_call(&self, residues: usize, frames: usize) -> usize {
-        (TOKENS_PER_CALL / (frames * residues).max(1)).max(1)
-    }
-
-    /// The frames from `keep` on of every draw.
-    fn draw(
-        &self,
-        request: &JumpRequest,
-        frames: usize,
-        keep: usize,
-    ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError> {
-        let l = request.types.len();
-        if let Some(bad) = request.starts.iter().position(|s| s.len() != l) {
-            return Err(SurrogateError::Input(format!(
-                "start {bad} has {} residues, the chain has {l}",
-                request.starts[bad].len()
-            )));
-        }
-        if let Some(bad) = request.types.iter().position(|t| t.index() == 20) {
-            return Err(SurrogateError::Input(format!("residue {} is of unknown type", bad + 1)));
-        }
-        let n = request.children;
-        let starts_per_call = (TOKENS_PER_CALL / (n * frames * l).max(1)).max(1);
-        let mut all = Vec::with_capacity(request.starts.len() * n);
-        for (call, starts) in request.starts.chunks(starts_per_call).enumerate() {
-            // One start with very many children is cut too, so memory stays bounded.
-            let children_per_call =
-                (TOKENS_PER_CALL / (starts.len() * frames * l)).clamp(1, n.max(1));
-            let first = (call * starts_per_call * n) as u64 + request.first_id;
-            if starts.len() > 1 || children_per_call >= n {
-                all.extend(self.call(request, starts, n, first, (frames, keep))?);
-                continue;
-            }
-            for from in (0..n).step_by(children_per_call) {
-                let count = children_per_call.min(n - from);
-                let first = first + from as u64;
-                all.extend(self.call(request, starts, count, first, (frames, keep))?);
-            }
-        }
-        Ok(all)
-    }
-
-    fn call(
-        &self,
-        request: &JumpRequest,
-        starts: &[Conformation<f32>],
-        children: usize,
-        first_id: u64,
-        (frames, keep): (usize, usize),
-    ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError> {
-        let config = &self.card.network;
-        let l = request.types.len();
-        let mut condition = condition_of(request.types, starts, frames);
-        if config.masked_torsions == MaskedTorsions::Upstream {
-            let first = starts.iter().map(|s| upstream::first_torsions(request.types[0], s));
-            for (own, torsions) in condition.x_cond.chunks_exact_mut(frames * l * LATENT).zip(first)
-            {
-                let values = torsions.into_iter().flatten().map(f64::from);
-                own[7..11].iter_mut().zip(values).for_each(|(x, v)| *x = v);
-            }
-        }
-        let width = l.max(config.padded_residues);
-        let condition = upstream::padded(condition, width);
-        let prepared = self.network.prepare(condition, frames, &mut Tap::default())?;
-        let samples = starts.len() * children;
-        let per_sample = frames * width * LATENT;
-        let mut noise = vec![0.0f32; samples * per_sample];
-        for (i, sample) in noise.chunks_exact_mut(per_sample).enumerate() {
-            let mut rng = ChaCha8Rng::seed_from_u64(request.rng_seed);
-            rng.set_stream(first_id + i as u64);
-            let chains = sample.chunks_exact_mut(width * LATENT).map(|f| &mut f[..l * LATENT]);
-            chains.flatten().for_each(|v| *v = StandardNormal.sample(&mut rng));
-        }
-        let x0 = Tensor::from_vec(noise, (samples, per_sample), self.network.device())?;
-        let solution = solve(request.solver, &x0, |t, x| {
-            let x = x.reshape((samples * frames * width, LATENT))?;
-            let v = self.network.velocity(&x, t, &prepared, &mut Tap::default())?;
-            Ok(v.reshape((samples, per_sample))?)
-        })?;
-        let x = solution.x.flatten_all()?.to_vec1::<f32>()?;
-        let decode = |(i, sample): (usize, &[f32])| {
-            let frame = |rows: &[f32]| {
-                let rows = rows[..l * LATENT].chunks_exact(LATENT);
-                let rows: Vec<[f32; LATENT]> =
-                    rows.map(|r| std::array::from_fn(|k| r[k])).collect();
-                let mut c = latent::decode(&starts[i / children], &rows);
-                c.clear_masked(request.types);
-                c
-            };
-            sample[keep * width * LATENT..].chunks_exact(width * LATENT).map(frame).collect()
-        };
-        Ok(x.chunks_exact(per_sample).enumerate().map(decode).collect())
+        self.backend.draws_per_call(residues, frames)
     }
 }
 

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use marsfm_geometry::{Conformation, LATENT, ResidueType, superpose, torsion_mask};
-use marsfm_surrogate::{Condition, Path, condition_of};
+use marsfm_surrogate::{Batch, Condition, Path, condition_of};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -51,20 +51,6 @@ impl System {
             TrainingError::Data(format!("{}: there is no frame {f} in trajectory {t}", self.name))
         })
     }
-}
-
-/// A batch of equal chain length, ready for the network.
-pub struct Batch {
-    /// Conditions, one per sample.
-    pub condition: Condition,
-    /// Point on the path, `[samples·frames·L·21]`.
-    pub x: Vec<f64>,
-    /// Velocity to learn, like `x`.
-    pub u: Vec<f64>,
-    /// Times, one per sample.
-    pub t: Vec<f64>,
-    /// Loss weights, like `x`.
-    pub weights: Vec<f64>,
 }
 
 /// Systems to draw batches from.

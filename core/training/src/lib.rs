@@ -11,6 +11,6 @@ mod state;
 mod trainer;
 
 pub use config::{PairLevel, Recipe};
-pub use data::{Batch, Pair, PairSource, System, TrainingSet, align};
+pub use data::{Pair, PairSource, System, TrainingSet, align};
 pub use error::TrainingError;
-pub use trainer::{Sets, Status, Trained, Trainer, gradients, validation_loss};
+pub use trainer::{Sets, Status, Trained, Trainer, validation_loss};

@@ -1,19 +1,18 @@
 //! The training loop: batch → velocity → loss → gradients → step, with validation of the averaged
 //! weights on fixed samples, saved states and deterministic resume.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use marsfm_geometry::LATENT;
-use marsfm_surrogate::candle_core::{DType, Device, Tensor, Var};
-use marsfm_surrogate::{Network, NetworkConfig, Optimiser, Tap, flow_loss, params};
+use marsfm_surrogate::candle_core::{DType, Device};
+use marsfm_surrogate::{Backend, Batch, LossAndGradients, Network, Optimiser, params};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::{Recipe, RunRecipe};
 use crate::state::{self, Progress};
-use crate::{Batch, TrainingError, TrainingSet};
+use crate::{TrainingError, TrainingSet};
 
 /// Streams of the validation batches lie far from any step, and so do those that say which steps
 /// replay.
@@ -70,6 +69,9 @@ pub struct Trainer<'a> {
     pub state: PathBuf,
     /// Parameters to start from; fresh ones if `None`.
     pub start: Option<params::Values>,
+    /// What computes losses and gradients, holding a checkpoint of the recipe's network; this
+    /// process if `None`. Validation is always computed here.
+    pub backend: Option<Arc<dyn Backend>>,
 }
 
 /// A finished run.
@@ -105,7 +107,7 @@ impl Trainer<'_> {
         while optimiser.step < steps && go_on {
             let step = optimiser.step;
             let data = self.sets.at(rng_seed, step).batch(batch, rng_seed, step)?;
-            let (loss, gradients) = gradients(&self.recipe.network, &optimiser.values(), &data)?;
+            let (loss, gradients) = self.gradients(&optimiser.values(), &data)?;
             if !loss.is_finite() {
                 return Err(TrainingError::Diverged { step, loss });
             }
@@ -143,6 +145,17 @@ impl Trainer<'_> {
         Ok(Trained { values: optimiser.averaged(), losses: progress.losses, steps: optimiser.step })
     }
 
+    fn gradients(
+        &self,
+        values: &params::Values,
+        batch: &Batch,
+    ) -> Result<LossAndGradients, TrainingError> {
+        Ok(match &self.backend {
+            Some(backend) => backend.gradients(values, batch)?,
+            None => marsfm_surrogate::gradients(&self.recipe.network, values, batch, &Device::Cpu)?,
+        })
+    }
+
     fn validate(&self, optimiser: &Optimiser) -> Result<Option<f64>, TrainingError> {
         let Some(set) = self.sets.validation else { return Ok(None) };
         validation_loss(self.recipe, &optimiser.averaged(), set).map(Some)
@@ -164,46 +177,7 @@ pub fn validation_loss(
     let mut sum = 0.0;
     for call in 0..calls {
         let batch = set.batch(samples, recipe.run.rng_seed, VALIDATION_STREAM + call as u64)?;
-        sum += f64::from(batch_loss(&network, &batch)?.to_scalar::<f32>()?);
+        sum += marsfm_surrogate::loss(&network, &batch)?;
     }
     Ok(sum / calls as f64)
-}
-
-/// Mean loss of a batch, a scalar tensor.
-fn batch_loss(network: &Network, batch: &Batch) -> Result<Tensor, TrainingError> {
-    let samples = batch.t.len();
-    let rows = batch.x.len() / LATENT;
-    let frames = rows / (samples * batch.condition.residues);
-    let tensor = |data: &[f64]| -> Result<Tensor, TrainingError> {
-        let narrow: Vec<f32> = data.iter().map(|v| *v as f32).collect();
-        Ok(Tensor::from_vec(narrow, (rows, LATENT), &Device::Cpu)?)
-    };
-    let prepared = network.prepare(batch.condition.clone(), frames, &mut Tap::default())?;
-    let v = network.velocity(&tensor(&batch.x)?, &batch.t, &prepared, &mut Tap::default())?;
-    Ok(flow_loss(&v, &tensor(&batch.u)?, &batch.weights, samples)?.mean_all()?)
-}
-
-/// Loss of a batch and the gradient of every parameter that takes part.
-pub fn gradients(
-    config: &NetworkConfig,
-    values: &params::Values,
-    batch: &Batch,
-) -> Result<(f64, BTreeMap<String, Vec<f32>>), TrainingError> {
-    let mut vars = BTreeMap::new();
-    let mut tensors = params::Tensors::new();
-    for (name, tensor) in params::tensors(values, DType::F32, &Device::Cpu)? {
-        let var = Var::from_tensor(&tensor)?;
-        tensors.insert(name.clone(), var.as_tensor().clone());
-        vars.insert(name, var);
-    }
-    let network = Network::new(config, &tensors)?;
-    let loss = batch_loss(&network, batch)?;
-    let store = loss.backward()?;
-    let mut gradients = BTreeMap::new();
-    for (name, var) in vars {
-        if let Some(g) = store.get(var.as_tensor()) {
-            gradients.insert(name, g.flatten_all()?.to_vec1::<f32>()?);
-        }
-    }
-    Ok((f64::from(loss.to_scalar::<f32>()?), gradients))
 }

@@ -93,6 +93,7 @@ fn a_stopped_and_resumed_run_ends_bit_equal_and_learns() {
         run_sha256: "x".into(),
         state: folder.path().join(name),
         start: None,
+        backend: None,
     };
     let whole = trainer("whole").run(|_| true).unwrap();
     // Stopped after 7 steps, after 33, then left to finish.
@@ -117,6 +118,7 @@ fn one_thread_and_two_threads_give_the_same_bits() {
             run_sha256: "x".into(),
             state: folder.path().join(format!("{threads}")),
             start: None,
+            backend: None,
         };
         pool.install(|| trainer.run(|_| true)).unwrap().values
     };
@@ -132,6 +134,7 @@ fn a_state_of_another_run_is_refused() {
         run_sha256: hash.into(),
         state: folder.path().join("state"),
         start: None,
+        backend: None,
     };
     trainer("a").run(|_| true).unwrap();
     let error = trainer("b").run(|_| true).err().unwrap().to_string();

@@ -2,8 +2,9 @@
 //! first; and that every parameter learns from them.
 
 use marsfm_geometry::{Conformation, LATENT, ResidueType, build, decode};
-use marsfm_surrogate::{Layout, NetworkConfig, Path};
-use marsfm_training::{Pair, PairSource, System, TrainingSet, align, gradients};
+use marsfm_surrogate::candle_core::Device;
+use marsfm_surrogate::{Layout, NetworkConfig, Path, gradients};
+use marsfm_training::{Pair, PairSource, System, TrainingSet, align};
 use rand::{Rng, RngExt};
 
 const FRAMES: usize = 4;
@@ -116,7 +117,8 @@ fn every_parameter_learns_from_windows() {
         ..NetworkConfig::full()
     };
     let values = marsfm_surrogate::params::from_recipe(&network, "windows");
-    let (loss, gradients) = gradients(&network, &values, &set(2).batch(2, 1, 0).unwrap()).unwrap();
+    let batch = set(2).batch(2, 1, 0).unwrap();
+    let (loss, gradients) = gradients(&network, &values, &batch, &Device::Cpu).unwrap();
     assert!(loss.is_finite() && loss > 0.0);
     for name in values.keys() {
         let g = gradients.get(name).unwrap_or_else(|| panic!("{name} got no gradient"));

@@ -1,5 +1,6 @@
 //! Plugins as users have them: real libraries, loaded by the host, on real files.
 
+mod backend;
 mod c_door;
 mod chemfiles;
 mod hdf5;

@@ -23,7 +23,8 @@ pub fn library(name: &'static str) -> PathBuf {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let time = |p: &Path| p.metadata().and_then(|m| m.modified()).ok();
         let made = time(&library);
-        let stale = [format!("plugins/{name}/src"), "core/plugin-api/src".into()]
+        let folder = if name == "backend_cpu" { "cuda" } else { name };
+        let stale = [format!("plugins/{folder}/src"), "core/plugin-api/src".into()]
             .iter()
             .flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("sources"))
             .any(|file| time(&file.expect("a readable entry").path()) > made);
@@ -31,7 +32,7 @@ pub fn library(name: &'static str) -> PathBuf {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let status = Command::new(cargo)
                 .args(["build", "--release", "--quiet", "-p"])
-                .arg(format!("marsfm-plugin-{name}"))
+                .arg(format!("marsfm-plugin-{}", name.replace('_', "-")))
                 .current_dir(root)
                 .status()
                 .expect("cargo runs");

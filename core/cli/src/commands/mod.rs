@@ -3,6 +3,7 @@
 pub mod benchmark;
 pub mod check;
 pub mod demo;
+pub mod devices;
 pub mod engine;
 pub mod evaluate;
 pub mod loops;

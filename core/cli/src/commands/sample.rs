@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use marsfm::Host;
 use marsfm::sample::{DEFAULT_SOLVER, RolloutSpec, SampleRequest, Shape, run as draw};
+use marsfm::{Device, Host};
 
 use crate::progress::Progress;
 
@@ -65,6 +65,9 @@ pub struct Arguments {
     /// Random seed.
     #[arg(long, default_value_t = 1)]
     rng_seed: u64,
+    /// Where to compute: cpu, cuda, cuda:1 (the second card), or auto (CUDA if there is any).
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Device,
     /// Print the tally and the verdict on the domain as JSON.
     #[arg(long)]
     json: bool,
@@ -95,6 +98,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         as_drawn: a.as_drawn,
         rng_seed: a.rng_seed,
         solver: DEFAULT_SOLVER,
+        device: &a.device,
         out: &a.out,
     };
     let mut progress = Progress::new();
@@ -118,7 +122,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         for d in &drawn.differences {
             println!("  outside the training ({}): {}", d.what, d.message);
         }
-        println!("written to {}", a.out.display());
+        println!("computed on {}; written to {}", drawn.device, a.out.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use marsfm::Host;
 use marsfm::train::{TrainEvent, TrainRequest, train};
+use marsfm::{Device, Host};
 
 use crate::progress::Progress;
 
@@ -19,6 +19,9 @@ pub struct Arguments {
     /// End after this step of the recipe's schedule, as if it were the last.
     #[arg(long, value_name = "STEP")]
     stop_at: Option<u64>,
+    /// Where losses and gradients are computed: cpu, cuda, cuda:1, or auto.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Device,
     /// Checkpoint to write; the state of a running training is kept beside it as OUT.state.
     #[arg(long)]
     out: PathBuf,
@@ -30,6 +33,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         recipe: &a.recipe,
         data: a.data.as_deref(),
         stop_at: a.stop_at,
+        device: &a.device,
         out: &a.out,
     };
     let mut progress = Progress::new();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use marsfm::verify::{Case, Report, geometry, msm, network, observables};
+use marsfm::{Device, Host};
 
 /// What to verify.
 #[derive(clap::Subcommand)]
@@ -16,6 +17,10 @@ pub enum Command {
         /// Compute in double precision, with its tighter tolerances.
         #[arg(long)]
         double: bool,
+        /// Where to compute: cpu, cuda, cuda:1, or auto. Elsewhere than on the CPU there are no
+        /// activations to compare.
+        #[arg(long, value_name = "DEVICE", default_value = "cpu", conflicts_with = "double")]
+        device: Device,
         #[command(flatten)]
         case: CaseArguments,
     },
@@ -38,12 +43,18 @@ pub struct CaseArguments {
     json: bool,
 }
 
-/// Verifies one case.
-pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
+/// Verifies one case. Plugins are loaded only where one is needed.
+pub fn run(
+    host: impl FnOnce() -> anyhow::Result<Host>,
+    command: &Command,
+) -> anyhow::Result<ExitCode> {
     let load = |a: &CaseArguments| Case::load(&a.case);
     let (report, a): (Report, &CaseArguments) = match command {
-        Command::Network { weights, double, case } => {
+        Command::Network { weights, double, device: Device::Cpu, case } => {
             (network::run(&load(case)?, weights, *double)?, case)
+        }
+        Command::Network { weights, device, case, .. } => {
+            (network::run_on(&host()?, &load(case)?, weights, device)?, case)
         }
         Command::Geometry(a) => (geometry::run(&load(a)?)?, a),
         Command::Msm(a) => (msm::run(&load(a)?)?, a),

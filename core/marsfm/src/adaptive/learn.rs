@@ -358,7 +358,7 @@ impl Learner {
             replay: self.replay.as_ref().map(|(set, share)| (set, *share)),
         };
         let stopped = Cell::new(false);
-        let card = train::run(&recipe, sets, None, &out, |s| {
+        let card = train::run(&recipe, sets, None, None, &out, |s| {
             let go = (context.go)(&format!("the surrogate learns, step {} of {}", s.step, s.steps));
             stopped.set(!go);
             go

@@ -3,15 +3,19 @@
 //! The case holds inputs, activations, velocity, one training step, gradients and samples of the
 //! public MDGen code on seeded weights. Only valid (unpadded) rows are compared.
 
+mod elsewhere;
+
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use marsfm_geometry::{Conformation, LATENT, ResidueType, Rigid};
-use marsfm_surrogate::candle_core::{DType, Device, Tensor, Var};
+use marsfm_host::{Device, Host};
+use marsfm_surrogate::candle_core::{DType, Device as Tensors, Tensor, Var};
 use marsfm_surrogate::{
-    Condition, Layout, Network, NetworkConfig, Path, Prepared, Solver, Tap, params, solve,
+    Condition, Layout, Network, NetworkConfig, Path, Prepared, Solver, Tap, checkpoint, params,
+    solve,
 };
 
 use super::{Case, Report, max_abs_diff};
@@ -35,17 +39,35 @@ const DOUBLE: Tolerance =
 /// safetensors file of the parameters, or the word `recipe`: generated from `config.seed`.
 pub fn run(case: &Case, weights: &FilePath, double: bool) -> Result<Report> {
     let config = config_of(case)?;
-    let values = if weights == FilePath::new("recipe") {
-        let seed = case.json["config"]["seed"].as_str();
-        params::from_recipe(&config, seed.context("the case names no config.seed")?)
-    } else {
-        load_weights(weights)?
-    };
-    params::check(&config, &values).map_err(|e| anyhow!("{}: {e}", weights.display()))?;
+    let values = values_of(case, &config, weights)?;
     let dtype = if double { DType::F64 } else { DType::F32 };
     let tolerance = if double { DOUBLE } else { SINGLE };
     let check = Check { case, config, dtype, tolerance, valid: ValidRows::of(case)? };
     check.run(&values)
+}
+
+/// Runs the case in f32 on a device: everything but the activations inside the network.
+pub fn run_on(host: &Host, case: &Case, weights: &FilePath, device: &Device) -> Result<Report> {
+    let config = config_of(case)?;
+    let values = values_of(case, &config, weights)?;
+    let bytes = checkpoint::untrained(&config, &values)?;
+    let Some(backend) = host.backend(&bytes, &config, device)? else {
+        return run(case, weights, false);
+    };
+    let valid = ValidRows::of(case)?;
+    let check = Check { case, config, dtype: DType::F32, tolerance: SINGLE, valid };
+    check.run_on(&*backend, &values)
+}
+
+fn values_of(case: &Case, config: &NetworkConfig, weights: &FilePath) -> Result<params::Values> {
+    let values = if weights == FilePath::new("recipe") {
+        let seed = case.json["config"]["seed"].as_str();
+        params::from_recipe(config, seed.context("the case names no config.seed")?)
+    } else {
+        load_weights(weights)?
+    };
+    params::check(config, &values).map_err(|e| anyhow!("{}: {e}", weights.display()))?;
+    Ok(values)
 }
 
 fn config_of(case: &Case) -> Result<NetworkConfig> {
@@ -145,7 +167,7 @@ fn f64s(t: &Tensor) -> Result<Vec<f64>> {
 impl Check<'_> {
     fn run(&self, values: &params::Values) -> Result<Report> {
         let mut report = Report::new();
-        let tensors = params::tensors(values, self.dtype, &Device::Cpu)?;
+        let tensors = params::tensors(values, self.dtype, &Tensors::Cpu)?;
         let network = Network::new(&self.config, &tensors)?;
         let mut tap = Tap::recording();
         let frames = self.config.frames;
@@ -192,7 +214,7 @@ impl Check<'_> {
     fn latent(&self, name: &str) -> Result<Tensor> {
         let x = self.case.get(name)?;
         let rows = x.data.len() / LATENT;
-        Ok(Tensor::from_slice(&x.data, (rows, LATENT), &Device::Cpu)?.to_dtype(self.dtype)?)
+        Ok(Tensor::from_slice(&x.data, (rows, LATENT), &Tensors::Cpu)?.to_dtype(self.dtype)?)
     }
 
     fn dense(&self, report: &mut Report, name: &str, got: &[f64], frames: usize) -> Result<()> {
@@ -200,6 +222,20 @@ impl Check<'_> {
         let (got, want) =
             (self.valid.keep(got, frames, true), self.valid.keep(reference, frames, true));
         report.check_abs(name, &got, &want, self.tolerance.dense);
+        Ok(())
+    }
+
+    /// A whole window's latents, to a tolerance of their own.
+    fn dense_within(
+        &self,
+        report: &mut Report,
+        name: &str,
+        got: &[f64],
+        tolerance: f64,
+    ) -> Result<()> {
+        let (want, frames) = (&self.case.get(name)?.data, self.config.frames);
+        let keep = |x: &[f64]| self.valid.keep(x, frames, true);
+        report.check_abs(name, &keep(got), &keep(want), tolerance);
         Ok(())
     }
 
@@ -239,16 +275,17 @@ impl Check<'_> {
         if self.case.find("t1.velocity").is_none() {
             return Ok(());
         }
-        let (b, t, l) = (self.valid.samples, self.config.frames, self.valid.residues);
-        let latents = &self.case.get("prep.latents")?.data;
-        let first = |b: usize| latents[b * t * l * LATENT..][..l * LATENT].to_vec();
-        let x_cond = (0..b).flat_map(first).collect();
-        let mask = self.valid.mask.clone();
-        let condition = self.condition_with(x_cond, mask)?;
-        let prepared = network.prepare(condition, 1, &mut Tap::default())?;
+        let prepared = network.prepare(self.single_token_condition()?, 1, &mut Tap::default())?;
         let times = &self.case.get("fwd.t")?.data;
         let v = network.velocity(&self.latent("t1.x")?, times, &prepared, &mut Tap::default())?;
         self.dense(report, "t1.velocity", &f64s(&v)?, 1)
+    }
+
+    fn single_token_condition(&self) -> Result<Condition> {
+        let (b, t, l) = (self.valid.samples, self.config.frames, self.valid.residues);
+        let latents = &self.case.get("prep.latents")?.data;
+        let first = |b: usize| latents[b * t * l * LATENT..][..l * LATENT].to_vec();
+        self.condition_with((0..b).flat_map(first).collect(), self.valid.mask.clone())
     }
 
     /// Path, velocity, loss and every parameter's gradient of the stored training step.
@@ -272,7 +309,7 @@ impl Check<'_> {
 
         let mut vars = BTreeMap::new();
         let mut tensors = params::Tensors::new();
-        for (name, tensor) in params::tensors(values, self.dtype, &Device::Cpu)? {
+        for (name, tensor) in params::tensors(values, self.dtype, &Tensors::Cpu)? {
             let var = Var::from_tensor(&tensor)?;
             tensors.insert(name.clone(), var.as_tensor().clone());
             vars.insert(name, var);
@@ -323,11 +360,7 @@ impl Check<'_> {
                 continue;
             }
             let x = self.sample(network, prepared, "ode.z", solver)?;
-            let want = &self.case.get(name)?.data;
-            let frames = self.config.frames;
-            let (got, want) =
-                (self.valid.keep(&x, frames, true), self.valid.keep(want, frames, true));
-            report.check_abs(name, &got, &want, tolerance);
+            self.dense_within(report, name, &x, tolerance)?;
         }
         Ok(())
     }

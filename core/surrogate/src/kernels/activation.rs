@@ -4,12 +4,12 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::op::{block_rows, by_dtype, by_row_blocks, elements, stored};
+use super::op::{block_rows, by_dtype, by_row_blocks, elements, fused, stored};
 use super::real::Real;
 
 /// x Φ(x).
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() { x.contiguous()?.apply_op1(Gelu) } else { x.gelu_erf() }
+    if fused(x) { x.contiguous()?.apply_op1(Gelu) } else { x.gelu_erf() }
 }
 
 struct Gelu;
@@ -80,7 +80,7 @@ fn gelu_backward<T: Real>(
 
 /// h `[rows, C]` + mods chunk `gate` of `[groups, chunks·C]` × y `[rows, C]`.
 pub fn gated_residual(h: &Tensor, y: &Tensor, mods: &Tensor, gate: usize) -> Result<Tensor> {
-    if h.device().is_cpu() {
+    if fused(h) {
         let (y, mods) = (y.contiguous()?, mods.contiguous()?);
         h.contiguous()?.apply_op3(&y, &mods, GatedResidual { gate })
     } else {

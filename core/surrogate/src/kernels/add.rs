@@ -4,7 +4,7 @@
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::op::{block_rows, by_dtype, by_row_blocks, column_sums, elements, stored};
+use super::op::{block_rows, by_dtype, by_row_blocks, column_sums, elements, fused, stored};
 use super::real::Real;
 
 /// x `[parents·n·width]` (any shape) + context `[parents·width]`, each parent's context added to its
@@ -12,7 +12,7 @@ use super::real::Real;
 pub fn add_shared(x: &Tensor, context: &Tensor, parents: usize) -> Result<Tensor> {
     let width = context.elem_count() / parents;
     let n = x.elem_count() / context.elem_count();
-    if x.device().is_cpu() {
+    if fused(x) {
         x.contiguous()?.apply_op2(&context.contiguous()?, AddShared { parents, n, width })
     } else {
         let wide = context.reshape((parents, 1, width))?;

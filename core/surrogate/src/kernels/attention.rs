@@ -8,7 +8,7 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::op::{by_dtype, elements, stored};
+use super::op::{by_dtype, elements, fused, stored};
 use super::real::{Real, axpy, dot, sum_of};
 
 /// Along which axis of the `[B, T, L]` tokens a sequence runs.
@@ -36,7 +36,7 @@ pub struct Attention {
 impl Attention {
     /// qkv `[B·T·L, 3C]` (projected, unscaled), bias `[2, C]` (bias_k, bias_v) → `[B·T·L, C]`.
     pub fn forward(&self, qkv: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        if qkv.device().is_cpu() {
+        if fused(qkv) {
             qkv.contiguous()?.apply_op2(&bias.contiguous()?, Fused(self.clone()))
         } else {
             self.composed(qkv, bias)

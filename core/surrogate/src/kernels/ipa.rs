@@ -11,7 +11,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 use rayon::prelude::*;
 
 use super::attention::softmax;
-use super::op::{by_dtype, elements, stored};
+use super::op::{by_dtype, elements, fused, stored};
 use super::real::{Real, axpy, dot, sum_of};
 
 /// Sizes of the point attention.
@@ -56,10 +56,28 @@ pub struct IpaKernel {
 impl IpaKernel {
     /// projection `[B·L, shape.projection()]`, head weights `[H]` → `[B·L, shape.output()]`.
     pub fn forward(&self, projection: &Tensor, weights: &Tensor) -> Result<Tensor> {
-        let (device, weights) = (projection.device().clone(), weights.contiguous()?);
-        let cpu = candle_core::Device::Cpu;
-        let y = projection.to_device(&cpu)?.contiguous()?;
-        y.apply_op2(&weights.to_device(&cpu)?, Fused(self.clone()))?.to_device(&device)
+        if fused(projection) {
+            let (x, w) = (projection.contiguous()?, weights.contiguous()?);
+            x.apply_op2(&w, Fused(self.clone()))
+        } else {
+            self.composed(projection, weights)
+        }
+    }
+}
+
+impl IpaKernel {
+    /// Mean translation of the real residues of sample `b`, Å.
+    pub(super) fn centre(&self, b: usize) -> [f64; 3] {
+        let l = self.dims.1;
+        let frames = &self.frames[b * l..][..l];
+        let mask = self.mask.as_ref().map(|m| &m[b * l..][..l]);
+        let real = |i: usize| mask.is_none_or(|m| m[i]);
+        let n = (0..l).filter(|i| real(*i)).count().max(1) as f64;
+        let mut centre = [0.0; 3];
+        for (_, (_, t)) in frames.iter().enumerate().filter(|(i, _)| real(*i)) {
+            (0..3).for_each(|x| centre[x] += t[x] / n);
+        }
+        centre
     }
 }
 
@@ -136,13 +154,7 @@ impl<'a, T: Real> Sample<'a, T> {
         let l = op.dims.1;
         let frames = &op.frames[b * l..][..l];
         let mask = op.mask.as_ref().map(|m| &m[b * l..][..l]);
-        let real = |i: usize| mask.is_none_or(|m| m[i]);
-        let n = (0..l).filter(|i| real(*i)).count().max(1) as f64;
-        let mut centre = [0.0; 3];
-        for (i, (_, t)) in frames.iter().enumerate().filter(|(i, _)| real(*i)) {
-            let _ = i;
-            (0..3).for_each(|x| centre[x] += t[x] / n);
-        }
+        let centre = op.centre(b);
         let rot = frames.iter().map(|(r, _)| r.map(T::of)).collect();
         let trans =
             frames.iter().map(|(_, t)| [0, 1, 2].map(|x| T::of(t[x] - centre[x]))).collect();

@@ -8,7 +8,7 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::op::{by_dtype, column_sums, elements, stored};
+use super::op::{by_dtype, column_sums, elements, fused, stored};
 use super::real::Real;
 
 /// x `[…, in]`, w `[out, in]`, b `[out]` → `[…, out]`.
@@ -16,7 +16,7 @@ pub fn linear(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (dims, (n_out, n_in)) = (x.dims().to_vec(), w.dims2()?);
     let rows = x.elem_count() / n_in;
     let flat = x.reshape((rows, n_in))?;
-    let y = if x.device().is_cpu() {
+    let y = if fused(x) {
         flat.contiguous()?.apply_op3(&w.contiguous()?, b, Linear)?
     } else {
         linear_composed(&flat, w, b)?

@@ -1,7 +1,5 @@
 //! Fused operations with analytic backward for candle's CPU device, beside their obvious forms
-//! composed of candle's own operations (which other devices run and tests compare with). The point
-//! attention has no such form; elsewhere it runs on the CPU, and its gradient is tested by finite
-//! differences.
+//! composed of candle's own operations (which other devices run and tests compare with).
 //!
 //! Why: candle's fused norms and softmax have no gradient and say nothing about it, and about
 //! nine tenths of its CPU training time is element-wise work outside the matrix products.
@@ -10,6 +8,7 @@ mod activation;
 mod add;
 mod attention;
 mod ipa;
+mod ipa_composed;
 mod linear;
 mod norm;
 mod op;
@@ -23,3 +22,5 @@ pub use attention::{Attention, Axis};
 pub use ipa::{IpaKernel, IpaShape};
 pub use linear::linear;
 pub use norm::{Modulation, affine_norm, modulated_norm};
+#[cfg(test)]
+pub use op::composed;

@@ -5,7 +5,7 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::op::{block_rows, by_dtype, by_row_blocks, elements, stored};
+use super::op::{block_rows, by_dtype, by_row_blocks, elements, fused, stored};
 use super::real::{Real, sum_of};
 
 /// Which chunks of the modulation vector `[groups, chunks·C]` a normalisation reads. Rows of x
@@ -22,7 +22,7 @@ pub struct Modulation {
 
 /// x `[rows, C]`, mods `[groups, chunks·C]` → LN(x)(1 + scale) + shift.
 pub fn modulated_norm(x: &Tensor, mods: &Tensor, which: Modulation) -> Result<Tensor> {
-    if x.device().is_cpu() {
+    if fused(x) {
         x.contiguous()?.apply_op2(&mods.contiguous()?, ModulatedNorm(which))
     } else {
         modulated_norm_composed(x, mods, which)
@@ -40,7 +40,7 @@ pub fn modulated_norm_composed(x: &Tensor, mods: &Tensor, m: Modulation) -> Resu
 
 /// x `[rows, C]`, weight and bias `[C]` → LN(x)·weight + bias.
 pub fn affine_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
-    if x.device().is_cpu() {
+    if fused(x) {
         // weight = 1 + scale: the same kernel with one group serves both norms.
         let scale = (weight - 1.0)?;
         let mods = Tensor::cat(&[bias, &scale], 0)?.unsqueeze(0)?;

@@ -7,6 +7,29 @@ use rayon::prelude::*;
 
 use super::real::Real;
 
+/// Whether the fused operations can take a tensor; where not, the composed forms do.
+pub fn fused(x: &Tensor) -> bool {
+    #[cfg(test)]
+    if COMPOSED.get() {
+        return false;
+    }
+    x.device().is_cpu()
+}
+
+#[cfg(test)]
+thread_local! {
+    static COMPOSED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// What `body` gives on this thread where nothing is fused: as another device computes it.
+#[cfg(test)]
+pub fn composed<T>(body: impl FnOnce() -> T) -> T {
+    COMPOSED.set(true);
+    let result = body();
+    COMPOSED.set(false);
+    result
+}
+
 /// The elements of a contiguous tensor.
 pub fn elements<'a, T: Real>(s: &'a CpuStorage, l: &Layout) -> Result<&'a [T]> {
     let (from, to) = l
@@ -53,7 +76,7 @@ pub fn by_row_blocks<T: Real>(
 
 /// Sums of columns of a `[rows, n]` matrix, as a `[n]` tensor: fixed blocks, added in order.
 pub fn column_sums(m: &Tensor) -> Result<Tensor> {
-    if m.device().is_cpu() && matches!(m.dtype(), DType::F32 | DType::F64) {
+    if fused(m) && matches!(m.dtype(), DType::F32 | DType::F64) {
         m.contiguous()?.apply_op1_no_bwd(&ColumnSums)
     } else {
         m.sum(0)

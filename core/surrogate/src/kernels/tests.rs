@@ -147,3 +147,21 @@ fn point_attention_has_the_gradient_of_finite_differences_and_moves_with_its_fra
     let d = (same - y).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
     assert!(d.to_dtype(DType::F64).unwrap().to_scalar::<f64>().unwrap() < 1e-12);
 }
+
+#[test]
+fn point_attention_is_its_formula() {
+    let shape = IpaShape { heads: 2, channels: 3, query_points: 2, value_points: 3 };
+    let frame = |i: usize| {
+        let (s, c) = (0.7 * i as f64).sin_cos();
+        ([c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0], [i as f64, 0.3 * (i * i) as f64, 2.0])
+    };
+    let masked: Vec<bool> = (0..10).map(|i| i != 4 && i != 8).collect();
+    for mask in [None, Some(Arc::new(masked))] {
+        let kernel =
+            IpaKernel { dims: (2, 5), shape, frames: Arc::new((0..10).map(frame).collect()), mask };
+        let (x, w) = (random(&[10, shape.projection()], 1), random(&[2], 2));
+        let composed = || composed(|| kernel.forward(&x, &w));
+        let err = compare(&[&x, &w], || kernel.forward(&x, &w), composed);
+        assert!(err < 1e-11, "{err}");
+    }
+}

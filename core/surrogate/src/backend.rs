@@ -1,0 +1,60 @@
+//! Where a surrogate computes. A backend holds one loaded checkpoint and answers coarse questions:
+//! draws, velocities, gradients; no tensor crosses. [`Local`](crate::Local) answers in this process;
+//! a plugin's answers come through the host, and nothing behind this trait can tell.
+
+use std::collections::BTreeMap;
+
+use marsfm_geometry::Conformation;
+
+use crate::params::Values;
+use crate::{Condition, JumpRequest, SurrogateError};
+
+/// Points on the path with what the network should answer there.
+pub struct Batch {
+    /// Conditions, one per sample.
+    pub condition: Condition,
+    /// Point on the path, `[samples·frames·L·21]`.
+    pub x: Vec<f64>,
+    /// Velocity to learn, like `x`.
+    pub u: Vec<f64>,
+    /// Times, one per sample.
+    pub t: Vec<f64>,
+    /// Loss weights, like `x`.
+    pub weights: Vec<f64>,
+}
+
+/// Loss of a batch and the gradient of every parameter that takes part, by name.
+pub type LossAndGradients = (f64, BTreeMap<String, Vec<f32>>);
+
+/// One checkpoint on one device.
+pub trait Backend: Send + Sync {
+    /// The device, for people (`cpu`, `cuda:0`).
+    fn device(&self) -> &str;
+
+    /// Draws of `frames` frames for chains of `residues` residues that one call takes best.
+    fn draws_per_call(&self, residues: usize, frames: usize) -> usize;
+
+    /// Windows of `frames` frames as [`Surrogate::windows`](crate::Surrogate::windows) orders them,
+    /// of each window the frames from `keep` on.
+    fn draw(
+        &self,
+        request: &JumpRequest,
+        frames: usize,
+        keep: usize,
+    ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError>;
+
+    /// The velocity at `x` `[samples·frames·L·21]` and times `t`, one per sample.
+    fn velocity(
+        &self,
+        condition: &Condition,
+        x: &[f64],
+        t: &[f64],
+    ) -> Result<Vec<f64>, SurrogateError>;
+
+    /// One step's worth of learning: mean loss and gradients of a batch, at `parameters`.
+    fn gradients(
+        &self,
+        parameters: &Values,
+        batch: &Batch,
+    ) -> Result<LossAndGradients, SurrogateError>;
+}
