@@ -5,7 +5,9 @@
 //! safetensors file that compare.py wrote) and answers with the velocity itself, in CASE.out.
 //! `… tree WEIGHTS RESIDUES CHILDREN THREADS ROUNDS` times drawing CHILDREN conformations from one
 //! parent with the default solver (layout t1). `… step WEIGHTS CASE THREADS ROUNDS` times loss and
-//! gradients. Each prints one JSON object: least processor and wall seconds of one run, peak memory.
+//! gradients. `… device DEVICE RESIDUES DRAWS ROUNDS` draws on a device by its name (`cuda`) and
+//! prints conformations per second. Each prints one JSON object; the timings are least processor and
+//! wall seconds of one run and the peak of memory.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,13 +16,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use cpu_time::ProcessTime;
-use marsfm_geometry::{LATENT, ResidueType, build};
+use marsfm_geometry::{Conformation, LATENT, ResidueType, build};
 use marsfm_surrogate::candle_core::{DType, Device, Tensor, Var, safetensors as st};
-use marsfm_surrogate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE};
-use marsfm_surrogate::checkpoint::Checkpoint;
 use marsfm_surrogate::{
-    Condition, JumpRequest, Layout, Network, NetworkConfig, Solver, Surrogate, Tap, flow_loss,
-    params,
+    Condition, JumpRequest, Layout, Network, NetworkConfig, Solver, Surrogate, Tap, checkpoint,
+    flow_loss, params,
 };
 use serde_json::json;
 
@@ -47,7 +47,12 @@ fn main() -> Result<()> {
             let (l, n, rounds) = (number(residues)?, number(children)?, number(rounds)?);
             pool(number(threads)?)?.install(|| tree(&surrogate, l, n, rounds))
         }
-        _ => bail!("usage: weights FILE | velocity|step WEIGHTS CASE THREADS ROUNDS | tree …"),
+        ["device", device, residues, draws, rounds] => {
+            on_device(device, number(residues)?, number(draws)?, number(rounds)?)
+        }
+        _ => bail!(
+            "usage: weights FILE | device … | velocity|step WEIGHTS CASE THREADS ROUNDS | tree …"
+        ),
     }
 }
 
@@ -165,33 +170,57 @@ fn surrogate(weights: &Path) -> Result<Surrogate> {
     for (name, tensor) in read_weights(weights)? {
         values.insert(name, (tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?));
     }
-    let domain = Domain {
-        lag_ps: 1.0,
-        temperature_kelvin: 300.0,
-        force_field: "none".into(),
-        solvent: "none".into(),
-        termini: "charged".into(),
-        residues: (1, 1000),
-        residue_counts: BTreeMap::new(),
-    };
-    let card = ModelCard {
-        format: FORMAT,
-        residue_table: RESIDUE_TABLE.into(),
-        network: NetworkConfig::full(),
-        domain,
-        training: None,
-        notes: vec![],
-    };
-    Ok(Surrogate::from_checkpoint(Checkpoint { card, values, sha256: String::new() })?)
+    let bytes = checkpoint::untrained(&NetworkConfig::full(), &values)?;
+    Ok(Surrogate::from_checkpoint(checkpoint::parse(&bytes, weights)?)?)
 }
 
-/// A parent and its children: what a tree is made of.
-fn tree(surrogate: &Surrogate, residues: usize, children: usize, rounds: usize) -> Result<()> {
+/// Draws per second on a device, from starts of 16 children each, as a tree asks for them.
+fn on_device(name: &str, residues: usize, draws: usize, rounds: usize) -> Result<()> {
+    let device: marsfm_host::Device = name.parse().map_err(anyhow::Error::msg)?;
+    let config = NetworkConfig::full();
+    let bytes = checkpoint::untrained(&config, &params::from_recipe(&config, "bench"))?;
+    let loaded = checkpoint::parse(&bytes, Path::new("the bench's network"))?;
+    let host = marsfm_host::Host::with_default_paths();
+    let surrogate = match host.backend(&bytes, &config, &device)? {
+        None => Surrogate::from_checkpoint(loaded)?,
+        Some(backend) => Surrogate::with_backend(loaded.card, loaded.sha256, backend),
+    };
+    let (types, start) = chain(residues)?;
+    let children = draws.min(16);
+    let starts = vec![start; draws.div_ceil(children)];
+    let solver = Solver::Midpoint { steps: 10 };
+    let (mut first_id, mut best) = (0, f64::INFINITY);
+    for round in 0..=rounds {
+        let (types, starts) = (types.as_slice(), starts.as_slice());
+        let request = JumpRequest { types, starts, children, rng_seed: 1, first_id, solver };
+        let began = Instant::now();
+        let drawn = surrogate.jump(&request)?.len() as u64;
+        first_id += drawn;
+        // The first round warms up: kernels are translated, memory is taken.
+        if round > 0 || rounds == 0 {
+            best = best.min(began.elapsed().as_secs_f64() / drawn as f64);
+        }
+    }
+    let device = surrogate.backend().device();
+    let words = json!({
+        "device": device, "residues": residues, "draws": starts.len() * children,
+        "evaluations": 20, "conformations_per_s": 1.0 / best,
+    });
+    println!("{words}");
+    Ok(())
+}
+
+fn chain(residues: usize) -> Result<(Vec<ResidueType>, Conformation<f32>)> {
     let sequence: String = "AQLWGKDSTV".chars().cycle().take(residues).collect();
     let angle = |i: usize| [-60.0 - 20.0 * (i % 3) as f64, -45.0 + 90.0 * (i % 5) as f64];
     let angles: Vec<[f64; 2]> = (0..residues).map(angle).collect();
     let start = build::chain(&sequence, &angles)?.conformation;
-    let types: Vec<ResidueType> = sequence.chars().filter_map(ResidueType::from_letter).collect();
+    Ok((sequence.chars().filter_map(ResidueType::from_letter).collect(), start))
+}
+
+/// A parent and its children: what a tree is made of.
+fn tree(surrogate: &Surrogate, residues: usize, children: usize, rounds: usize) -> Result<()> {
+    let (types, start) = chain(residues)?;
     let mut first_id = 0;
     timed(rounds, || {
         let request = JumpRequest {
