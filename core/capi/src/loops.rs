@@ -90,7 +90,7 @@ pub unsafe extern "C" fn marsfm_loop_run(
         output(ended, "ended")?;
         // SAFETY: as the C contract.
         let folder = unsafe { text(folder, "folder")? };
-        if !(max_seconds >= 0.0) {
+        if max_seconds.is_nan() || max_seconds < 0.0 {
             return Err(Failure::argument("max_seconds must be 0 or a time in s"));
         }
         let limits = Limits {
@@ -176,7 +176,7 @@ pub unsafe extern "C" fn marsfm_loop_import(
                 optional_text(topology_path, "topology_path")?,
             )
         };
-        if !(head_ps >= 0.0 && frame_ps >= 0.0) {
+        if [head_ps, frame_ps].iter().any(|ps| ps.is_nan() || *ps < 0.0) {
             return Err(Failure::argument("head_ps and frame_ps must not be negative"));
         }
         let request = ImportRequest {
