@@ -831,6 +831,31 @@ typedef struct marsfm_plugin_finished_t {
 } marsfm_plugin_finished_t;
 
 /**
+ * Where `run_together` tells what became of its runs.
+ */
+typedef struct marsfm_plugin_run_sink_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Passed back as the first argument.
+   */
+  void *user_data;
+  /**
+   * Takes the end of run `index` (its place among the requests), once for each and in any
+   * order, on the calling thread: OK with a filled `finished`, or another status with `text`
+   * and without `finished`. It must not call the plugin; anything but OK ends the call with
+   * that status.
+   */
+  int32_t (*ended)(void *user_data,
+                   uint64_t index,
+                   int32_t status,
+                   const struct marsfm_plugin_finished_t *finished,
+                   const char *text);
+} marsfm_plugin_run_sink_t;
+
+/**
  * Service `marsfm.engine/1`. Lives for the whole process. On failure a function leaves its
  * outputs as they were and no file under a final name; `marsfm_plugin_entry_t::last_error` says
  * what, where, and what to do.
@@ -916,6 +941,18 @@ typedef struct marsfm_plugin_engine_service_t {
    * Closes and frees; NULL is fine. No other call may be in progress. [thread of the engine]
    */
   void (*close)(marsfm_plugin_engine_t *engine);
+  /**
+   * Runs from several starts at once, in one launch. `folder` exists and is the group's own;
+   * each request has its own folder, as for `run`, and gets the same files in it. A run that is
+   * lost (DIVERGED, KILLED) costs only itself: its end goes to the sink, and the call is OK once
+   * every run has ended. May be NULL: then runs go one after another. [thread of the engine]
+   */
+  int32_t (*run_together)(marsfm_plugin_engine_t *engine,
+                          const char *folder,
+                          const struct marsfm_plugin_run_request_t *const *requests,
+                          uint64_t n_requests,
+                          const struct marsfm_plugin_watch_t *watch,
+                          const struct marsfm_plugin_run_sink_t *sink);
 } marsfm_plugin_engine_service_t;
 
 /**

@@ -4,7 +4,7 @@
 //! nothing more. Everything a plugin hands back is checked.
 #![allow(unsafe_code)] // calls the functions of a plugin's table
 
-use crate::engine_sinks::{read_system, read_text};
+use crate::engine_sinks::{RunEnd, collect_runs, read_system, read_text};
 use crate::engine_watch::{Ended, EngineLimits, watched};
 use crate::plugin::Plugin;
 use marsfm_plugin_api::abi::*;
@@ -254,6 +254,33 @@ impl PluginEngine {
         c_text(&self.name, "the folder's name", folder.as_os_str().as_bytes())
     }
 
+    /// What a run left, checked.
+    fn finished(&self, folder: &Path, got: &EngineFinished) -> Result<Finished, EngineError> {
+        let name = file_name(&got.trajectory)
+            .ok_or_else(|| self.fail(Failure::Engine, "it gave no usable name of a trajectory"))?;
+        let trajectory = folder.join(&name);
+        if !trajectory.is_file() {
+            let text = format!("it said that it wrote {name}, but there is no such file");
+            return Err(self.fail(Failure::Engine, text));
+        }
+        if !(got.frame_ps.is_finite() && got.frame_ps > 0.0) || got.head_frames > got.n_frames {
+            let text = format!(
+                "its time base is impossible: {} frames, {} of them head, every {} ps",
+                got.n_frames, got.head_frames, got.frame_ps
+            );
+            return Err(self.fail(Failure::Engine, text));
+        }
+        Ok(Finished {
+            trajectory,
+            n_frames: got.n_frames,
+            head_frames: got.head_frames,
+            frame_ps: got.frame_ps,
+            head_kj_mol: got.head_kj_mol,
+            end_kj_mol: got.end_kj_mol,
+            temperature_kelvin: got.temperature_kelvin,
+        })
+    }
+
     fn lacks(&self, verb: &str) -> EngineError {
         self.fail(Failure::Unsupported, format!("its table lacks {verb}"))
     }
@@ -268,6 +295,47 @@ struct Given {
 impl Given {
     fn row(&self) -> EnginePositions {
         positions_row(Positions { xyz_nm: &self.positions_nm, cell_nm: self.cell_nm })
+    }
+}
+
+/// A request on its way into a call, with the text that it points to.
+struct Asked {
+    folder: CString,
+    rng_seed: u64,
+    head_steps: u64,
+    steps: u64,
+    frame_steps: u64,
+}
+
+impl Asked {
+    fn new(request: &preparation::RunRequest<'_>, folder: CString) -> Self {
+        let preparation::RunRequest { rng_seed, head_steps, steps, frame_steps, .. } = *request;
+        Self { folder, rng_seed, head_steps, steps, frame_steps }
+    }
+
+    fn row(&self) -> EngineRunRequest {
+        EngineRunRequest {
+            struct_size: size_of::<EngineRunRequest>(),
+            folder: self.folder.as_ptr(),
+            rng_seed: self.rng_seed,
+            head_steps: self.head_steps,
+            steps: self.steps,
+            frame_steps: self.frame_steps,
+        }
+    }
+}
+
+/// For a plugin to fill.
+fn unfinished() -> EngineFinished {
+    EngineFinished {
+        struct_size: size_of::<EngineFinished>(),
+        trajectory: [0; 64],
+        n_frames: 0,
+        head_frames: 0,
+        frame_ps: f64::NAN,
+        head_kj_mol: f64::NAN,
+        end_kj_mol: f64::NAN,
+        temperature_kelvin: f64::NAN,
     }
 }
 
@@ -392,53 +460,40 @@ impl preparation::Engine for PluginEngine {
         progress: Progress<'_>,
     ) -> Result<Finished, EngineError> {
         let run = self.table.run.ok_or_else(|| self.lacks("run"))?;
-        let folder = self.folder(request.folder)?;
-        let preparation::RunRequest { rng_seed, head_steps, steps, frame_steps, .. } = *request;
+        let asked = Asked::new(request, self.folder(request.folder)?);
         let got = self.call("run", progress, move |engine, watch| {
-            let nan = f64::NAN;
-            let mut out = EngineFinished {
-                struct_size: size_of::<EngineFinished>(),
-                trajectory: [0; 64],
-                n_frames: 0,
-                head_frames: 0,
-                frame_ps: nan,
-                head_kj_mol: nan,
-                end_kj_mol: nan,
-                temperature_kelvin: nan,
-            };
-            let request = EngineRunRequest {
-                struct_size: size_of::<EngineRunRequest>(),
-                folder: folder.as_ptr(),
-                rng_seed,
-                head_steps,
-                steps,
-                frame_steps,
-            };
-            (run(engine, &request, watch, &mut out), out)
+            let mut out = unfinished();
+            (run(engine, &asked.row(), watch, &mut out), out)
         })?;
-        let name = file_name(&got.trajectory)
-            .ok_or_else(|| self.fail(Failure::Engine, "it gave no usable name of a trajectory"))?;
-        let trajectory = request.folder.join(&name);
-        if !trajectory.is_file() {
-            let text = format!("it said that it wrote {name}, but there is no such file");
-            return Err(self.fail(Failure::Engine, text));
-        }
-        if !(got.frame_ps.is_finite() && got.frame_ps > 0.0) || got.head_frames > got.n_frames {
-            let text = format!(
-                "its time base is impossible: {} frames, {} of them head, every {} ps",
-                got.n_frames, got.head_frames, got.frame_ps
-            );
-            return Err(self.fail(Failure::Engine, text));
-        }
-        Ok(Finished {
-            trajectory,
-            n_frames: got.n_frames,
-            head_frames: got.head_frames,
-            frame_ps: got.frame_ps,
-            head_kj_mol: got.head_kj_mol,
-            end_kj_mol: got.end_kj_mol,
-            temperature_kelvin: got.temperature_kelvin,
-        })
+        self.finished(request.folder, &got)
+    }
+
+    fn run_together(
+        &self,
+        folder: &Path,
+        requests: &[preparation::RunRequest<'_>],
+        progress: Progress<'_>,
+    ) -> Result<Vec<Result<Finished, EngineError>>, EngineError> {
+        let Some(run) = self.table.run_together else {
+            return Err(self.fail(Failure::Unsupported, "it runs one seed at a time"));
+        };
+        let folder = self.folder(folder)?;
+        let asked = requests.iter().map(|r| Ok(Asked::new(r, self.folder(r.folder)?)));
+        let asked = asked.collect::<Result<Vec<_>, EngineError>>()?;
+        let ended = self.call("run_together", progress, move |engine, watch| {
+            let rows: Vec<_> = asked.iter().map(Asked::row).collect();
+            collect_runs(rows.len(), |sink| {
+                let rows: Vec<*const EngineRunRequest> =
+                    rows.iter().map(std::ptr::from_ref).collect();
+                run(engine, folder.as_ptr(), rows.as_ptr(), rows.len() as u64, watch, sink)
+            })
+        })?;
+        let one = |(end, request): (Option<RunEnd>, &preparation::RunRequest<'_>)| match end {
+            Some(Ok(got)) => self.finished(request.folder, &got),
+            Some(Err((status, text))) => Err(self.fail(failure_of(status), text)),
+            None => Err(self.fail(Failure::Engine, "it did not say what became of this run")),
+        };
+        Ok(ended.into_iter().zip(requests).map(one).collect())
     }
 }
 

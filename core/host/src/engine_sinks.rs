@@ -1,4 +1,4 @@
-//! What a plugin tells through sinks: the engine's system, and texts.
+//! What a plugin tells through sinks: the engine's system, texts, and the ends of runs.
 #![allow(unsafe_code)] // receives C callbacks
 
 use crate::engine::cell_of;
@@ -86,6 +86,53 @@ extern "C" fn take_text(user_data: *mut c_void, text: *const c_char) -> i32 {
         *taken = unsafe { text_from_c(text, "text") }?;
         Ok(())
     })
+}
+
+/// How a run ended: what it left, or a status with its text.
+pub(crate) type RunEnd = Result<EngineFinished, (i32, String)>;
+
+extern "C" fn take_end(
+    user_data: *mut c_void,
+    index: u64,
+    status: i32,
+    finished: *const EngineFinished,
+    text: *const c_char,
+) -> i32 {
+    fill(user_data, |ends: &mut Vec<Option<RunEnd>>| {
+        let n = ends.len();
+        let free = usize::try_from(index).ok().and_then(|i| ends.get_mut(i));
+        let Some(free) = free.filter(|end| end.is_none()) else {
+            let text = format!("an end of run {index} of {n}, or a second one");
+            return Err(PluginError::invalid(text));
+        };
+        *free = Some(match status {
+            MARSFM_PLUGIN_OK => {
+                // SAFETY: NULL or valid for the call (contract).
+                let row = unsafe { finished.as_ref() };
+                let row = row.filter(|r| r.struct_size >= size_of::<EngineFinished>());
+                Ok(*row.ok_or_else(|| PluginError::invalid("finished: NULL or too small"))?)
+            }
+            // SAFETY: NULL or NUL-terminated (contract).
+            status => Err((status, unsafe { text_from_c(text, "text") }?)),
+        });
+        Ok(())
+    })
+}
+
+/// Collects the ends of `n` runs while `run` runs them; also its status.
+pub(crate) fn collect_runs(
+    n: usize,
+    run: impl FnOnce(&RunSink) -> i32,
+) -> (i32, Vec<Option<RunEnd>>) {
+    let mut ends: Vec<Option<RunEnd>> = Vec::new();
+    ends.resize_with(n, || None);
+    let sink = RunSink {
+        struct_size: size_of::<RunSink>(),
+        user_data: std::ptr::from_mut(&mut ends).cast(),
+        ended: Some(take_end),
+    };
+    let status = run(&sink);
+    (status, ends)
 }
 
 /// Asks for one text.

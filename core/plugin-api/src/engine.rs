@@ -3,6 +3,7 @@
 
 use crate::abi::*;
 use crate::engine_abi::*;
+use crate::engine_run;
 use crate::error::{PluginError, guard};
 use crate::records::*;
 use std::cell::UnsafeCell;
@@ -16,6 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub trait EnginePlugin: Send + Sized + 'static {
     /// Short name of the engine.
     const NAME: &'static CStr;
+    /// True if it offers `run_together`.
+    const RUNS_TOGETHER: bool = false;
     /// What is here, as the JSON object that [`EngineService::describe`] lays down.
     fn describe(options: Option<&str>) -> Result<String, PluginError>;
     /// Loads the engine and the system of the template; `options` is a JSON object.
@@ -45,6 +48,16 @@ pub trait EnginePlugin: Send + Sized + 'static {
     /// Runs from the start in the request's folder.
     fn run(&mut self, request: &RunRequest<'_>, watch: &Watch<'_>)
     -> Result<Finished, PluginError>;
+    /// Runs from several starts at once; `ended` is told of each request by its place.
+    fn run_together(
+        &mut self,
+        _folder: &Path,
+        _requests: &[RunRequest<'_>],
+        _watch: &Watch<'_>,
+        _ended: &mut dyn FnMut(usize, Result<Finished, PluginError>) -> Result<(), PluginError>,
+    ) -> Result<(), PluginError> {
+        Err(PluginError::unsupported("runs go one after another"))
+    }
 }
 
 /// What an engine runs: see [`EngineInfo`].
@@ -202,9 +215,13 @@ pub fn engine_table<P: EnginePlugin>() -> &'static EngineService {
             energy: Some(energy::<P>),
             minimise: Some(minimise::<P>),
             start: Some(start::<P>),
-            run: Some(run::<P>),
+            run: Some(engine_run::run::<P>),
             cancel: Some(cancel::<P>),
             close: Some(close::<P>),
+            run_together: match P::RUNS_TOGETHER {
+                true => Some(engine_run::run_together::<P>),
+                false => None,
+            },
         }
     }
 }
@@ -227,7 +244,7 @@ impl Drop for Busy<'_> {
     }
 }
 
-fn null(what: &str) -> PluginError {
+pub(crate) fn null(what: &str) -> PluginError {
     PluginError::invalid(format!("{what} is NULL"))
 }
 
@@ -237,7 +254,7 @@ fn opened<'a, P>(engine: *mut Engine) -> Result<&'a Opened<P>, PluginError> {
 }
 
 /// Runs a verb with the plugin to itself; a second thread gets BUSY instead of a data race.
-fn with<P: EnginePlugin, T>(
+pub(crate) fn with<P: EnginePlugin, T>(
     engine: *mut Engine,
     watch: *const EngineWatch,
     body: impl FnOnce(&mut P, &Watch<'_>) -> Result<T, PluginError>,
@@ -259,7 +276,7 @@ fn with<P: EnginePlugin, T>(
     body(unsafe { &mut *opened.plugin.get() }, &watch)
 }
 
-fn path<'a>(folder: *const c_char) -> Result<&'a Path, PluginError> {
+pub(crate) fn path<'a>(folder: *const c_char) -> Result<&'a Path, PluginError> {
     if folder.is_null() {
         return Err(null("folder"));
     }
@@ -327,7 +344,7 @@ fn set_cell(row: &mut EnginePositions, cell_nm: Option<[[f64; 3]; 3]>) {
 }
 
 /// The caller's output struct, if it is there and large enough.
-fn output<'a, T>(
+pub(crate) fn output<'a, T>(
     out: *mut T,
     size: impl Fn(&T) -> usize,
     what: &str,
@@ -348,7 +365,7 @@ fn text(options: *const c_char) -> Result<Option<String>, PluginError> {
     unsafe { text_from_c(options, "options") }.map(Some)
 }
 
-fn c_text(text: &str) -> CString {
+pub(crate) fn c_text(text: &str) -> CString {
     CString::new(text.replace('\0', " ")).unwrap_or_default()
 }
 
@@ -499,50 +516,6 @@ extern "C" fn start<P: EnginePlugin>(
         })?;
         out.md_ps = got.md_ps;
         out.potential_kj_mol = got.potential_kj_mol;
-        out.temperature_kelvin = got.temperature_kelvin;
-        Ok(MARSFM_PLUGIN_OK)
-    })
-}
-
-extern "C" fn run<P: EnginePlugin>(
-    engine: *mut Engine,
-    request: *const EngineRunRequest,
-    watch: *const EngineWatch,
-    finished: *mut EngineFinished,
-) -> i32 {
-    guard(|| {
-        let out = output(finished, |f: &EngineFinished| f.struct_size, "finished")?;
-        // SAFETY: NULL or valid for the call (contract).
-        let request = unsafe { request.as_ref() }.ok_or_else(|| null("request"))?;
-        if request.struct_size < size_of::<EngineRunRequest>() {
-            return Err(PluginError::invalid("request: struct_size is too small"));
-        }
-        let &EngineRunRequest { rng_seed, head_steps, steps, frame_steps, .. } = request;
-        let divides = |n: u64| frame_steps > 0 && n.is_multiple_of(frame_steps);
-        let total = head_steps.checked_add(steps).filter(|n| *n > 0);
-        if total.is_none() || !divides(head_steps) || !divides(steps) {
-            return Err(PluginError::invalid(format!(
-                "{head_steps} steps of head and {steps} after it, a frame every {frame_steps}: \
-                 both must be multiples, and one of them above 0"
-            )));
-        }
-        let folder = path(request.folder)?;
-        let request = RunRequest { folder, rng_seed, head_steps, steps, frame_steps };
-        let got = with(engine, watch, |plugin: &mut P, watch| plugin.run(&request, watch))?;
-        let name = got.trajectory.as_bytes();
-        if name.is_empty() || name.len() >= out.trajectory.len() || name.contains(&0) {
-            let message = format!("the name of the trajectory is unusable: {:?}", got.trajectory);
-            return Err(PluginError { status: MARSFM_PLUGIN_PANIC, message });
-        }
-        out.trajectory.fill(0);
-        for (to, from) in out.trajectory.iter_mut().zip(name) {
-            *to = from.cast_signed() as c_char;
-        }
-        out.n_frames = got.n_frames;
-        out.head_frames = got.head_frames;
-        out.frame_ps = got.frame_ps;
-        out.head_kj_mol = got.head_kj_mol;
-        out.end_kj_mol = got.end_kj_mol;
         out.temperature_kelvin = got.temperature_kelvin;
         Ok(MARSFM_PLUGIN_OK)
     })

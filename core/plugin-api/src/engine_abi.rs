@@ -219,6 +219,29 @@ pub struct EngineFinished {
     pub temperature_kelvin: f64,
 }
 
+/// Where `run_together` tells what became of its runs.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RunSink {
+    /// Size of this struct, bytes.
+    pub struct_size: usize,
+    /// Passed back as the first argument.
+    pub user_data: *mut c_void,
+    /// Takes the end of run `index` (its place among the requests), once for each and in any
+    /// order, on the calling thread: OK with a filled `finished`, or another status with `text`
+    /// and without `finished`. It must not call the plugin; anything but OK ends the call with
+    /// that status.
+    pub ended: Option<
+        extern "C" fn(
+            user_data: *mut c_void,
+            index: u64,
+            status: i32,
+            finished: *const EngineFinished,
+            text: *const c_char,
+        ) -> i32,
+    >,
+}
+
 /// Service `marsfm.engine/1`. Lives for the whole process. On failure a function leaves its
 /// outputs as they were and no file under a final name; `marsfm_plugin_entry_t::last_error` says
 /// what, where, and what to do.
@@ -296,6 +319,20 @@ pub struct EngineService {
     pub cancel: Option<extern "C" fn(engine: *mut Engine)>,
     /// Closes and frees; NULL is fine. No other call may be in progress. [thread of the engine]
     pub close: Option<extern "C" fn(engine: *mut Engine)>,
+    /// Runs from several starts at once, in one launch. `folder` exists and is the group's own;
+    /// each request has its own folder, as for `run`, and gets the same files in it. A run that is
+    /// lost (DIVERGED, KILLED) costs only itself: its end goes to the sink, and the call is OK once
+    /// every run has ended. May be NULL: then runs go one after another. [thread of the engine]
+    pub run_together: Option<
+        extern "C" fn(
+            engine: *mut Engine,
+            folder: *const c_char,
+            requests: *const *const EngineRunRequest,
+            n_requests: u64,
+            watch: *const EngineWatch,
+            sink: *const RunSink,
+        ) -> i32,
+    >,
 }
 
 // SAFETY: the table is immutable once made and points to data that lives for the process.
@@ -315,5 +352,6 @@ const _: () = {
     assert!(size_of::<EngineStarted>() == 32);
     assert!(size_of::<EngineRunRequest>() == 48);
     assert!(size_of::<EngineFinished>() == 120);
-    assert!(size_of::<EngineService>() == 96);
+    assert!(size_of::<RunSink>() == 24);
+    assert!(size_of::<EngineService>() == 104);
 };

@@ -18,6 +18,7 @@ mod door;
 mod element;
 pub mod engine;
 pub mod engine_abi;
+mod engine_run;
 mod error;
 mod export;
 mod featurizer;

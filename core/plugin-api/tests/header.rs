@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const RENAMES: [(&str, &str); 31] = [
+const RENAMES: [(&str, &str); 32] = [
     ("HostInfo", "marsfm_plugin_host_t"),
     ("Entry", "marsfm_plugin_entry_t"),
     ("Format", "marsfm_plugin_format_t"),
@@ -34,6 +34,7 @@ const RENAMES: [(&str, &str); 31] = [
     ("EngineStarted", "marsfm_plugin_started_t"),
     ("EngineRunRequest", "marsfm_plugin_run_request_t"),
     ("EngineFinished", "marsfm_plugin_finished_t"),
+    ("RunSink", "marsfm_plugin_run_sink_t"),
     ("EngineService", "marsfm_plugin_engine_service_t"),
     ("BackendModel", "marsfm_plugin_model_t"),
     ("DrawRequest", "marsfm_plugin_draw_request_t"),
@@ -246,8 +247,9 @@ fn c_and_rust_agree_on_sizes_and_offsets() {
             frame_steps;
         EngineFinished "marsfm_plugin_finished_t": trajectory n_frames head_frames frame_ps
             head_kj_mol end_kj_mol temperature_kelvin;
+        RunSink "marsfm_plugin_run_sink_t": user_data ended;
         EngineService "marsfm_plugin_engine_service_t": name describe open info read_system energy
-            minimise start run cancel close;
+            minimise start run cancel close run_together;
         DrawRequest "marsfm_plugin_draw_request_t": n_residues residue_types n_starts starts
             n_children n_frames rng_seed first_id solver;
         BackendBatch "marsfm_plugin_batch_t": n_samples n_frames n_residues frames residue_types

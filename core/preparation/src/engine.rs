@@ -186,4 +186,18 @@ pub trait Engine {
         request: &RunRequest<'_>,
         progress: Progress<'_>,
     ) -> Result<Finished, EngineError>;
+    /// Runs from several starts at once, in one launch, with `folder` for what they share: what
+    /// became of each, in order. An engine that cannot says `Failure::Unsupported`.
+    fn run_together(
+        &self,
+        _folder: &Path,
+        _requests: &[RunRequest<'_>],
+        _progress: Progress<'_>,
+    ) -> Result<Vec<Result<Finished, EngineError>>, EngineError> {
+        Err(EngineError {
+            engine: self.name().to_owned(),
+            failure: Failure::Unsupported,
+            message: "it runs one seed at a time".to_owned(),
+        })
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::child::{self, Job};
 use crate::find::{self, Program};
+use crate::mpi::Mpi;
 use crate::settings::Settings;
 use marsfm_plugin_api::PluginError;
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ rvdw = 0.9\n";
 pub fn describe(options: Option<&str>) -> Result<String, PluginError> {
     let settings = Settings::read(options)?;
     let answer = match find::program(settings.program.as_deref()) {
-        Ok(program) => of(&program),
+        Ok(program) => of(&program, &settings),
         Err(e) => json!({
             "engine": "GROMACS",
             "version": Value::Null,
@@ -35,14 +36,12 @@ pub fn describe(options: Option<&str>) -> Result<String, PluginError> {
     Ok(answer.to_string())
 }
 
-fn of(program: &Program) -> Value {
+fn of(program: &Program, settings: &Settings) -> Value {
     let tried = ten_steps(program);
     let kind = if program.mpi { "MPI library" } else { "thread-MPI" };
     let name = format!("{kind}, {} precision", program.precision);
     let mut platforms = vec![tell(&name, &tried)];
-    if !program.mpi {
-        platforms.push(tell("gmx_mpi under mpirun", &under_mpirun()));
-    }
+    platforms.push(tell("gmx_mpi under mpirun", &under_mpirun(program, settings)));
     let mut advice = Vec::new();
     if program.release > find::NEWEST {
         advice.push(format!(
@@ -86,18 +85,11 @@ fn ten_steps(program: &Program) -> Result<(), PluginError> {
     Job::new(&program.path, folder.path()).run(&TEN.map(str::to_owned), None).map(drop)
 }
 
-/// Not needed: one mdrun per seed does without.
-fn under_mpirun() -> Result<(), PluginError> {
-    let here = |name: &str| {
-        let hint = "not installed, and not needed: every seed runs in an mdrun of its own";
-        find::in_path(name).ok_or_else(|| PluginError::unsupported(format!("{name} is {hint}")))
-    };
-    let (launcher, program) = (here("mpirun")?, here("gmx_mpi")?);
-    let folder = prepared(&program)?;
-    let root = ["--allow-run-as-root", "--oversubscribe", "-np", "1"];
-    let words: Vec<String> = std::iter::once(launcher.to_string_lossy().into_owned())
-        .chain(root.map(str::to_owned))
-        .collect();
-    let job = Job { launcher: &words, ..Job::new(&program, folder.path()) };
+/// Needed only by seeds that run together.
+fn under_mpirun(program: &Program, settings: &Settings) -> Result<(), PluginError> {
+    let mpi = Mpi::find(program, settings)?;
+    let folder = prepared(&program.path)?;
+    let launcher = mpi.start(1);
+    let job = Job { launcher: &launcher, ..Job::new(&mpi.program.path, folder.path()) };
     job.run(&TEN.map(str::to_owned), None).map(drop)
 }

@@ -59,7 +59,8 @@ fn missing(why: String) -> PluginError {
     PluginError { status: MARSFM_PLUGIN_ENGINE_MISSING, message }
 }
 
-fn ask(path: &Path) -> Result<Program, PluginError> {
+/// The program at a path, asked for its version.
+pub fn ask(path: &Path) -> Result<Program, PluginError> {
     let folder = child::scratch()?;
     let arguments = ["-quiet", "--version"].map(str::to_owned);
     let job = Job { limit: Some(Duration::from_secs(30)), ..Job::new(path, folder.path()) };

@@ -4,10 +4,10 @@ use crate::find::{self, Program};
 use crate::mdp::Mdp;
 use crate::settings::Settings;
 use crate::solvent::{self, Solvated};
-use crate::steps::Stage;
+use crate::steps::{Origin, Stage};
 use crate::template::Template;
 use crate::trr::{self, TrrFrame};
-use crate::{child, describe, xtc};
+use crate::{child, describe, together, xtc};
 use marsfm_plugin_api::engine::*;
 use marsfm_plugin_api::{EnginePlugin, PluginError, file_error, stream_seed, write_whole};
 use std::ffi::CStr;
@@ -32,15 +32,15 @@ const EQUILIBRATE_TAU: f64 = 0.5;
 /// Below this number of atoms a second thread of mdrun costs more than it gives.
 const SMALL: usize = 5000;
 
-const START: &str = "start.trr";
+pub(crate) const START: &str = "start.trr";
 const TRAJECTORY: &str = "md.xtc";
 
 /// GROMACS bound to a template.
 pub struct Gromacs {
-    program: Program,
-    settings: Settings,
-    template: Template,
-    threads: u32,
+    pub(crate) program: Program,
+    pub(crate) settings: Settings,
+    pub(crate) template: Template,
+    pub(crate) threads: u32,
     /// Single-point energies are computed here.
     quiet: tempfile::TempDir,
     /// `point.tpr` is there.
@@ -48,8 +48,8 @@ pub struct Gromacs {
 }
 
 /// A working folder below a seed's, removed when the call is over.
-struct Work {
-    path: PathBuf,
+pub(crate) struct Work {
+    pub(crate) path: PathBuf,
     keep: bool,
 }
 
@@ -73,12 +73,12 @@ impl Drop for Work {
 }
 
 impl Gromacs {
-    fn stage<'a>(&'a self, folder: &'a Path, watch: Option<&'a Watch<'a>>) -> Stage<'a> {
+    pub(crate) fn stage<'a>(&'a self, folder: &'a Path, watch: Option<&'a Watch<'a>>) -> Stage<'a> {
         let (program, template, threads) = (&self.program, &self.template, self.threads);
         Stage { program, template, folder, watch, threads }
     }
 
-    fn work(&self, folder: &Path, name: &str) -> Result<Work, PluginError> {
+    pub(crate) fn work(&self, folder: &Path, name: &str) -> Result<Work, PluginError> {
         Work::new(folder, name, self.settings.keep_files.unwrap_or(false))
     }
 
@@ -145,6 +145,7 @@ fn last(rows: &[Vec<f64>], term: usize) -> f64 {
 
 impl EnginePlugin for Gromacs {
     const NAME: &'static CStr = c"gromacs";
+    const RUNS_TOGETHER: bool = true;
 
     fn describe(options: Option<&str>) -> Result<String, PluginError> {
         describe::describe(options)
@@ -251,7 +252,7 @@ impl EnginePlugin for Gromacs {
         let stage = self.stage(&work.path, Some(watch));
         let from = TrrFrame { cell_nm, positions_nm, ..TrrFrame::default() };
         let held = self.descent(steps.0).defining("-DPOSRES");
-        stage.grompp("held", &held, Some(&from), Some(&from.positions_nm))?;
+        stage.grompp("held", &held, Some(Origin::Frame(&from)), Some(&from.positions_nm))?;
         stage.mdrun("held", steps.0, "")?;
         // In GROMACS's order: the restraints' energy, then the potential that includes it.
         let rows = stage.energies("held", &["Position", "Potential"])?;
@@ -259,7 +260,7 @@ impl EnginePlugin for Gromacs {
         let (before_kj_mol, restrained_kj_mol) =
             (without(&rows[0]), rows.last().map_or(f64::NAN, |r| without(r)));
         let from = stage.minimised("held", &from.positions_nm)?;
-        stage.grompp("free", &self.descent(steps.1), Some(&from), None)?;
+        stage.grompp("free", &self.descent(steps.1), Some(Origin::Frame(&from)), None)?;
         let said = stage.mdrun("free", steps.1, "")?;
         let (max_force_kj_mol_nm, max_force_atom) = stage.largest_force(&said);
         let potential_kj_mol = last(&stage.energies("free", &["Potential"])?, 0);
@@ -297,7 +298,7 @@ impl EnginePlugin for Gromacs {
         if water {
             mdp = mdp.defining("-DPOSRES");
         }
-        stage.grompp("settle", &mdp, Some(&frame), Some(&frame.positions_nm))?;
+        stage.grompp("settle", &mdp, Some(Origin::Frame(&frame)), Some(&frame.positions_nm))?;
         stage.mdrun("settle", steps, "")?;
         // In GROMACS's order.
         let rows = stage.energies("settle", &["Potential", "Temperature"])?;
@@ -318,8 +319,27 @@ impl EnginePlugin for Gromacs {
         let start = trr::read_last(&request.folder.join(START))?;
         let work = self.work(request.folder, "run")?;
         let stage = self.stage(&work.path, Some(watch));
+        stage.grompp("md", &self.production(request), Some(Origin::Frame(&start)), None)?;
+        stage.mdrun("md", request.head_steps + request.steps, "-noconfout")?;
+        self.harvest(&stage, request)
+    }
+
+    fn run_together(
+        &mut self,
+        folder: &Path,
+        requests: &[RunRequest<'_>],
+        watch: &Watch<'_>,
+        ended: &mut dyn FnMut(usize, Result<Finished, PluginError>) -> Result<(), PluginError>,
+    ) -> Result<(), PluginError> {
+        together::run(self, folder, requests, watch, ended)
+    }
+}
+
+impl Gromacs {
+    /// Parameters of a run.
+    pub(crate) fn production(&self, request: &RunRequest<'_>) -> Mdp {
         let (steps, every) = (request.head_steps + request.steps, request.frame_steps);
-        let mdp = self.template.mdp.quiet(every).with([
+        self.template.mdp.quiet(every).with([
             ("nsteps", steps.to_string()),
             ("nstxout-compressed", every.to_string()),
             ("nstcalcenergy", divisor(every).to_string()),
@@ -328,12 +348,19 @@ impl EnginePlugin for Gromacs {
             ("ld-seed", stream_seed(request.rng_seed, 3).to_string()),
             ("tinit", "0".into()),
             ("init-step", "0".into()),
-        ]);
-        stage.grompp("md", &mdp, Some(&start), None)?;
-        stage.mdrun("md", steps, "-noconfout")?;
+        ])
+    }
+
+    /// What `md.tpr` left in a stage's folder, brought to the run's.
+    pub(crate) fn harvest(
+        &self,
+        stage: &Stage<'_>,
+        request: &RunRequest<'_>,
+    ) -> Result<Finished, PluginError> {
+        let (steps, every) = (request.head_steps + request.steps, request.frame_steps);
         let rows = stage.energies("md", &["Potential", "Temperature"])?;
         let n_frames =
-            xtc::without_first(&work.path.join(TRAJECTORY), &request.folder.join(TRAJECTORY))?;
+            xtc::without_first(&stage.folder.join(TRAJECTORY), &request.folder.join(TRAJECTORY))?;
         let head_frames = request.head_steps / every;
         if n_frames != steps / every || rows.len() as u64 != n_frames + 1 {
             let message = format!(
@@ -345,7 +372,7 @@ impl EnginePlugin for Gromacs {
             let status = marsfm_plugin_api::engine_abi::MARSFM_PLUGIN_KILLED;
             return Err(PluginError { status, message });
         }
-        let log = work.path.join("md.log");
+        let log = stage.folder.join("md.log");
         if let Some(speed) = std::fs::read_to_string(&log).ok().as_deref().and_then(performance) {
             let text = format!("{{\"ns_per_day\": {speed}}}\n");
             write_whole(&request.folder.join("speed.json"), text.as_bytes())?;

@@ -12,6 +12,11 @@ pub struct Settings {
     pub template: Option<PathBuf>,
     /// `gmx`, a name or a path.
     pub program: Option<String>,
+    /// How MPI programs are started, without the number of ranks, which `-n` says: `mpirun` if not
+    /// given. Only for seeds that run together.
+    pub launcher: Option<String>,
+    /// The `gmx_mpi` for that, of the same version as `program`: a name or a path.
+    pub mpi_program: Option<String>,
     /// OpenMP threads of an mdrun: 1 below 5000 atoms, else one per core.
     pub threads: Option<u32>,
     /// Temperature, K: instead of `ref-t` of every group.
@@ -37,6 +42,8 @@ impl Settings {
         Self {
             template: given.template,
             program: given.program.or(below.program),
+            launcher: given.launcher.or(below.launcher),
+            mpi_program: given.mpi_program.or(below.mpi_program),
             threads: given.threads.or(below.threads),
             temperature_kelvin: given.temperature_kelvin.or(below.temperature_kelvin),
             friction_per_ps: given.friction_per_ps.or(below.friction_per_ps),

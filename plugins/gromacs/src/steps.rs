@@ -26,7 +26,16 @@ pub struct Stage<'a> {
     pub threads: u32,
 }
 
-fn words(text: &str) -> Vec<String> {
+/// Where a run input takes its positions and velocities from.
+#[derive(Clone, Copy)]
+pub enum Origin<'a> {
+    /// This frame, which is written beside the run input.
+    Frame(&'a TrrFrame),
+    /// The frame at a time, ps, of an archive.
+    Archive(&'a Path, f64),
+}
+
+pub fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -41,7 +50,7 @@ impl Stage<'_> {
         &self,
         name: &str,
         mdp: &Mdp,
-        from: Option<&TrrFrame>,
+        from: Option<Origin<'_>>,
         restraints: Option<&[[f64; 3]]>,
     ) -> Result<(), PluginError> {
         mdp.write(&self.folder.join(format!("{name}.mdp")))?;
@@ -55,7 +64,10 @@ impl Stage<'_> {
             Some(positions) => {
                 let file = format!("{name}.held.gro");
                 let (names, cell) = (&self.template.gro.names, &self.template.gro.cell_nm);
-                let cell = from.map_or(cell, |f| &f.cell_nm);
+                let cell = match &from {
+                    Some(Origin::Frame(frame)) => &frame.cell_nm,
+                    _ => cell,
+                };
                 gro::write(&self.folder.join(&file), names, positions, cell)?;
                 all.push(file);
             }
@@ -63,11 +75,19 @@ impl Stage<'_> {
         if template.join("index.ndx").is_file() {
             all.extend(["-n".into(), at("index.ndx")]);
         }
-        if let Some(frame) = from {
-            let file = format!("{name}.from.trr");
-            trr::write(&self.folder.join(&file), std::slice::from_ref(frame))?;
-            all.extend(["-t".into(), file]);
-            all.extend(words(&format!("-time {}", frame.time_ps)));
+        let (file, time_ps) = match from {
+            None => (None, 0.0),
+            Some(Origin::Archive(path, time_ps)) => {
+                (Some(std::path::absolute(path)?.to_string_lossy().into_owned()), time_ps)
+            }
+            Some(Origin::Frame(frame)) => {
+                let file = format!("{name}.from.trr");
+                trr::write(&self.folder.join(&file), std::slice::from_ref(frame))?;
+                (Some(file), frame.time_ps)
+            }
+        };
+        if let Some(file) = file {
+            all.extend(["-t".into(), file, "-time".into(), time_ps.to_string()]);
         }
         self.job(0).run(&all, None).map(drop)
     }
@@ -75,12 +95,16 @@ impl Stage<'_> {
     /// Runs `NAME.tpr`; what mdrun said. A failure is explained with the end of its log, too.
     pub fn mdrun(&self, name: &str, steps: u64, more: &str) -> Result<String, PluginError> {
         let ranks = if self.program.mpi { "" } else { "-ntmpi 1" };
-        let line = format!(
-            "-quiet mdrun -s {name}.tpr -deffnm {name} {ranks} -ntomp {} -pin off -v -stepout 100 \
-             -cpt -1 {more}",
-            self.threads
-        );
-        self.job(steps).run(&words(&line), None)
+        self.job(steps).run(&words(&self.line(name, &format!("{ranks} {more}"))), None)
+    }
+
+    /// Words of mdrun for `NAME.tpr`.
+    pub fn line(&self, name: &str, more: &str) -> String {
+        let threads = self.threads;
+        format!(
+            "-quiet mdrun -s {name}.tpr -deffnm {name} -ntomp {threads} -pin off -v -stepout 100 \
+             -cpt -1 {more}"
+        )
     }
 
     /// Rows of `NAME.edr`: the asked-for terms, in GROMACS's order, at each stored step.

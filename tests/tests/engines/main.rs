@@ -7,3 +7,4 @@ mod loops;
 mod openmm;
 mod openmm_force;
 mod support;
+mod together;

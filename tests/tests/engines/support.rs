@@ -69,6 +69,15 @@ pub fn has_gromacs(test: &str) -> bool {
     here
 }
 
+/// True if GROMACS is here with its MPI build and a launcher; says so if not.
+pub fn has_gromacs_mpi(test: &str) -> bool {
+    let here = answers("gmx_mpi", &["-quiet", "--version"]) && answers("mpirun", &["--version"]);
+    if !here {
+        skip(test, "no gmx_mpi or no mpirun on the PATH (apt-get install gromacs openmpi-bin)");
+    }
+    here && has_gromacs(test)
+}
+
 /// True if python3 imports OpenMM; says so if not.
 pub fn has_openmm(test: &str) -> bool {
     let here = answers("python3", &["-c", "import openmm"]);

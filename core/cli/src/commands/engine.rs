@@ -137,6 +137,10 @@ pub struct Run {
     /// Time between frames, ps.
     #[arg(long, default_value_t = 1.0)]
     frame_ps: f64,
+    /// Seeds in one launch: with GROMACS, ranks of one `mpirun gmx_mpi mdrun -multidir`. By
+    /// default every seed is a process of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    together: u32,
 }
 
 /// Arguments of `marsfm engine demo`.
@@ -311,26 +315,33 @@ fn run_all(host: &Host, a: &Run) -> Result<ExitCode> {
     }
     let runner = a.which.open(host)?;
     let mut progress = Progress::new();
-    let mut lost = 0;
-    for (i, seed) in open.iter().enumerate() {
-        let stage = format!("running {} ({} of {})", seed.folder, i + 1, open.len());
-        progress.stage(&stage);
-        let result = runner.run(&a.out, seed, lengths, |done, of| {
+    let (mut lost, mut done) = (0, 0);
+    for group in open.chunks(a.together as usize) {
+        let names: Vec<&str> = group.iter().map(|s| s.folder.as_str()).collect();
+        progress.stage(&format!("running {} ({done} of {} done)", names.join(", "), open.len()));
+        let tell = |done, of| {
             progress.at(done, of, "steps".into());
             true
-        })?;
+        };
+        let results = match group {
+            [seed] => vec![runner.run(&a.out, seed, lengths, tell)?],
+            _ => runner.run_together(&a.out, group, lengths, tell)?,
+        };
         progress.clear();
-        match result {
-            Ok(f) => println!(
-                "{}: {} frames, the first {} are head; {:.0} K",
-                f.trajectory.display(),
-                f.n_frames,
-                f.head_frames,
-                f.temperature_kelvin
-            ),
-            Err(why) => {
-                lost += 1;
-                println!("{}: lost: {why}", seed.folder);
+        done += group.len();
+        for (name, result) in names.iter().zip(results) {
+            match result {
+                Ok(f) => println!(
+                    "{}: {} frames, the first {} are head; {:.0} K",
+                    f.trajectory.display(),
+                    f.n_frames,
+                    f.head_frames,
+                    f.temperature_kelvin
+                ),
+                Err(why) => {
+                    lost += 1;
+                    println!("{name}: lost: {why}");
+                }
             }
         }
     }

@@ -6,7 +6,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use marsfm_geometry::Topology;
 use marsfm_host::{EngineLimits, Host, PluginEngine};
-use marsfm_preparation::{Engine, Finished, Gate, Judge, RunRequest, Seed, System, prepare};
+use marsfm_preparation::{
+    Engine, EngineError, Finished, Gate, Judge, RunRequest, Seed, System, prepare,
+};
 use marsfm_trajectory::Frame;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -193,6 +195,40 @@ impl Runner {
             Err(e) if e.failure.costs_only_the_seed() => Ok(Err(e.message)),
             Err(e) => Err(e).with_context(|| format!("seed {}", seed.seed)),
         }
+    }
+
+    /// As [`Runner::run`] for several seeds in one launch (GROMACS: `mpirun … mdrun -multidir`),
+    /// with `together_NNN` of the first seed's number for what they share. One result for each.
+    pub fn run_together(
+        &self,
+        out: &Path,
+        seeds: &[&SeedRecord],
+        lengths: Lengths,
+        mut progress: impl FnMut(u64, u64) -> bool,
+    ) -> Result<Vec<std::result::Result<Finished, String>>> {
+        let Some(first) = seeds.first() else { return Ok(Vec::new()) };
+        let (head_steps, steps, frame_steps) = lengths.in_steps(self.system().step_ps)?;
+        let shared = out.join(format!("together_{:03}", first.seed));
+        make(&shared)?;
+        let folders: Vec<PathBuf> = seeds.iter().map(|s| out.join(&s.folder)).collect();
+        let mut requests = Vec::new();
+        for (seed, folder) in seeds.iter().zip(&folders) {
+            ensure!(seed.runs(), "seed {} was rejected ({})", seed.seed, seed.reasons.join(", "));
+            let rng_seed = seed.rng_seed;
+            requests.push(RunRequest { folder, rng_seed, head_steps, steps, frame_steps });
+        }
+        let ends = self.engine.run_together(&shared, &requests, &mut progress)?;
+        let one = |((end, folder), seed): ((_, &PathBuf), &&SeedRecord)| match end {
+            Ok(finished) => {
+                record::write(&folder.join("run.json"), &finished)?;
+                Ok(Ok(finished))
+            }
+            Err(EngineError { failure, message, .. }) if failure.costs_only_the_seed() => {
+                Ok(Err(message))
+            }
+            Err(e) => Err(e).with_context(|| format!("seed {}", seed.seed)),
+        };
+        ends.into_iter().zip(&folders).zip(seeds).map(one).collect()
     }
 
     /// Writes the engine's atoms as `topology.pdb`, which the runs' trajectories need.
