@@ -419,6 +419,22 @@ public:
         detail::check(marsfm_msm_build_from_trajectories(raw.data(), raw.size(), &options, &made));
         return Msm(made);
     }
+    /** Of a caller's own features: one row-major matrix per run, n_features numbers to a frame;
+     * options.frame_ps must be set. States come from assign_rows. */
+    static Msm build_from_rows(const std::vector<std::vector<double>> &runs, std::size_t n_features,
+                               const marsfm_msm_options_t &options)
+    {
+        std::vector<const double *> rows;
+        std::vector<std::size_t> lengths;
+        for (const std::vector<double> &run : runs) {
+            rows.push_back(run.data());
+            lengths.push_back(frames_of(run, n_features));
+        }
+        marsfm_msm_t *made = nullptr;
+        detail::check(marsfm_msm_build_from_rows(rows.data(), lengths.data(), runs.size(), n_features,
+                                                 &options, &made));
+        return Msm(made);
+    }
     static Msm load(const std::string &path, const Topology &topology, const Positions &frame,
                     const double *box_nm = nullptr)
     {
@@ -455,6 +471,18 @@ public:
                                         &states.second));
         return states;
     }
+    /** Microstates of rows of features, then their macrostates; -1: none. */
+    std::pair<std::vector<std::int32_t>, std::vector<std::int32_t>>
+    assign_rows(const std::vector<double> &rows, std::size_t n_features) const
+    {
+        const std::size_t n = frames_of(rows, n_features);
+        std::pair<std::vector<std::int32_t>, std::vector<std::int32_t>> states;
+        states.first.resize(n);
+        states.second.resize(n);
+        detail::check(marsfm_msm_assign_rows(handle_.get(), rows.data(), n, n_features,
+                                             states.first.data(), states.second.data()));
+        return states;
+    }
     /** n x n probabilities between macrostates, row after row. */
     std::vector<double> transition_matrix() const { return read(marsfm_msm_transition_matrix); }
     std::vector<double> stationary() const { return read(marsfm_msm_stationary); }
@@ -481,6 +509,12 @@ private:
                                                 std::size_t *needed) {
             return function(handle_.get(), buffer, capacity, needed);
         });
+    }
+    static std::size_t frames_of(const std::vector<double> &rows, std::size_t n_features)
+    {
+        if (n_features == 0 || rows.size() % n_features != 0)
+            throw error(MARSFM_ERROR_ARGUMENT, "rows: n_features numbers per frame are needed");
+        return rows.size() / n_features;
     }
     static std::vector<const marsfm_trajectory_t *>
     handles(const std::vector<const Trajectory *> &runs)

@@ -139,6 +139,34 @@ static void states(const std::string &folder, const std::string &pdb,
     more.warnings();
 }
 
+/* A hop between two wells about every 50 frames; the second number is noise. */
+static void rows()
+{
+    std::vector<std::vector<double>> runs(2);
+    std::uint64_t seed = 7;
+    double well = 1.0;
+    for (std::vector<double> &run : runs) {
+        for (int i = 0; i < 4000; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            if ((seed >> 33) % 50 == 0)
+                well = -well;
+            run.push_back(well + 0.2 * (static_cast<double>((seed >> 40) % 1000) / 1000.0 - 0.5));
+            run.push_back(static_cast<double>((seed >> 20) % 1000) / 1000.0);
+        }
+    }
+    marsfm_msm_options_t options = marsfm::options<marsfm_msm_options_t>();
+    options.frame_ps = 1.0;
+    options.n_microstates = 20;
+    options.n_macrostates = 2;
+    const marsfm::Msm msm = marsfm::Msm::build_from_rows(runs, 2, options);
+    REQUIRE(msm.info().n_frames == 8000 && msm.info().n_macrostates == 2);
+    const std::pair<std::vector<std::int32_t>, std::vector<std::int32_t>> states =
+        msm.assign_rows({-1.0, 0.5, 1.0, 0.5, -1.0, 0.1}, 2);
+    REQUIRE(states.first.size() == 3 && states.second[0] == states.second[2]);
+    REQUIRE(states.second[0] != states.second[1]);
+    throws(MARSFM_ERROR_ARGUMENT, "n_features", [&] { msm.assign_rows({1.0, 2.0, 3.0}, 2); });
+}
+
 int main(int argc, char **argv)
 {
     REQUIRE(argc > 5);
@@ -146,6 +174,7 @@ int main(int argc, char **argv)
     REQUIRE(marsfm::plugins().find("libmarsfm_plugin_xtc") != std::string::npos);
     jumps(argv[1], argv[2], argv[3]);
     states(argv[3], argv[4], std::vector<std::string>(argv + 5, argv + argc));
+    rows();
     std::puts("wrapper: ok");
     return 0;
 }

@@ -73,6 +73,13 @@ def _array(runs: Sequence[Trajectory]) -> c.Array:
     return (c.c_void_p * max(len(runs), 1))(*[run._handle.pointer.value for run in runs])
 
 
+def _rows(rows: ArrayLike) -> NDArray[np.float64]:
+    array = np.ascontiguousarray(rows, dtype=np.float64)
+    if array.ndim != 2:
+        raise ValueError(f"rows of features are an array (frames, features), not {array.shape}")
+    return array
+
+
 class Msm:
     """A Markov model of one molecule: torsions, TICA, k-means, PCCA+."""
 
@@ -85,6 +92,28 @@ class Msm:
             n_microstates=n_microstates, n_macrostates=n_macrostates, rng_seed=rng_seed)
         self._handle = Handle("msm", lambda out: call(
             "marsfm_msm_build_from_trajectories", _array(runs), len(runs), c.byref(options), out))
+
+    @classmethod
+    def from_rows(cls, runs: Sequence[ArrayLike], frame_ps: float, tica_lag_ps: float = 0.0,
+                  msm_lag_ps: float = 0.0, pair_lag_ps: float = 0.0, n_microstates: int = 0,
+                  n_macrostates: int = 0, rng_seed: int = 0) -> Msm:
+        """A model of your own features: an array (frames, features) per run, ``frame_ps`` between
+        frames. It has no atoms: states come from :meth:`assign_rows`."""
+        arrays = [_rows(run) for run in runs]
+        if len({a.shape[1] for a in arrays}) > 1:
+            raise ValueError("the runs have different numbers of features")
+        pointers = (c.c_void_p * max(len(arrays), 1))(*[a.ctypes.data for a in arrays])
+        lengths = (c.c_size_t * max(len(arrays), 1))(*[len(a) for a in arrays])
+        options = _ffi.MsmOptions(
+            frame_ps=frame_ps, tica_lag_ps=tica_lag_ps, msm_lag_ps=msm_lag_ps,
+            pair_lag_ps=pair_lag_ps, n_microstates=n_microstates, n_macrostates=n_macrostates,
+            rng_seed=rng_seed)
+        width = arrays[0].shape[1] if arrays else 0
+        made = cls.__new__(cls)
+        made._handle = Handle("msm", lambda out: call(
+            "marsfm_msm_build_from_rows", pointers, lengths, len(arrays), width, c.byref(options),
+            out))
+        return made
 
     @classmethod
     def load(cls, path: str | os.PathLike, topology: Topology, positions_nm: ArrayLike,
@@ -134,6 +163,15 @@ class Msm:
         call("marsfm_msm_assign", self._handle.pointer, c.byref(xyz), box, c.byref(micro),
              c.byref(macro))
         return micro.value, macro.value
+
+    def assign_rows(self, rows: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Microstate and macrostate of each row of features, from 0; -1 if it belongs to none."""
+        array = _rows(rows)
+        micro, macro = (np.empty(len(array), dtype=np.int32) for _ in range(2))
+        states = [a.ctypes.data_as(c.POINTER(c.c_int32)) for a in (micro, macro)]
+        call("marsfm_msm_assign_rows", self._handle.pointer, array.ctypes.data, *array.shape,
+             *states)
+        return micro, macro
 
     def _doubles(self, name: str, *what: object) -> NDArray[np.float64]:
         needed = c.c_size_t()

@@ -51,6 +51,23 @@ class Models(unittest.TestCase):
             mine.append(self.xyz[:-1])
         self.assertEqual(caught.exception.status, "MARSFM_ERROR_COUNT")
 
+    def test_a_model_is_built_of_a_callers_own_numbers(self):
+        rng = np.random.default_rng(3)
+        runs = [np.stack([np.where(np.cumsum(rng.random(3000) < 0.02) % 2, 1.0, -1.0)
+                          + 0.1 * rng.standard_normal(3000), rng.standard_normal(3000)], axis=1)
+                for _ in range(2)]
+        msm = marsfm.Msm.from_rows(runs, frame_ps=1.0, n_microstates=20, n_macrostates=2)
+        self.assertEqual((msm.n_frames, msm.n_macrostates), (6000, 2))
+        micro, macro = msm.assign_rows(runs[0])
+        self.assertEqual(micro.shape, (3000,))
+        self.assertGreater(np.mean((macro == macro[0]) == (runs[0][:, 0] * runs[0][0, 0] > 0)), 0.98)
+        for wrong in (lambda: marsfm.Msm.from_rows([runs[0], runs[1][:, :1]], frame_ps=1.0),
+                      lambda: msm.assign_rows(runs[0][:, 0])):
+            self.assertRaises(ValueError, wrong)
+        with self.assertRaises(marsfm.MarsfmError) as caught:
+            msm.assign_rows(runs[0][:, :1])
+        self.assertEqual(caught.exception.status, "MARSFM_ERROR_MSM")
+
     def test_trees_and_jobs(self):
         session = marsfm.Session(marsfm.Model(), self.topology, 350.0)
         shape = marsfm.Tree(roots=3, branching=2, depth=2, budget=9)
