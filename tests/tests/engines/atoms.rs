@@ -131,3 +131,64 @@ fn other_names_numbers_and_tautomers_are_mapped_and_other_chains_refused() {
     );
     assert!(error.contains("SEP") && error.contains("not one of the 20"), "{error}");
 }
+
+/// ACE-Ala-Val-Ala-NME as a PDB: the ends of a built chain as caps, NME's carbon by its name.
+fn capped(path: &std::path::Path, nme_carbon: &str) {
+    use std::fmt::Write;
+    let made = marsfm_geometry::build::chain("AAVAA", &[[-70.0, 140.0]; 5]).unwrap();
+    let (mut text, mut serial) = (String::new(), 0);
+    for (atom, x) in made.topology.atoms.iter().zip(&made.positions_nm) {
+        let residue = &made.topology.residues[atom.residue];
+        let (name, kind) = match (atom.residue, atom.name.as_str()) {
+            (0, "CA") => ("CH3", "ACE"),
+            (0, "C" | "O") => (atom.name.as_str(), "ACE"),
+            (4, "N") => ("N", "NME"),
+            (4, "CA") => (nme_carbon, "NME"),
+            (0 | 4, _) => continue,
+            _ => (atom.name.as_str(), residue.name.as_str()),
+        };
+        serial += 1;
+        let [x, y, z] = x.map(|v| 10.0 * v);
+        let (number, element) = (atom.residue + 1, &atom.element);
+        let place = format!("{x:8.3}{y:8.3}{z:8.3}");
+        writeln!(text, "ATOM  {serial:5}  {name:<3} {kind} A{number:4}    {place}  1.00  0.00          {element:>2}")
+            .unwrap();
+    }
+    std::fs::write(path, text + "TER\nEND\n").unwrap();
+}
+
+#[test]
+fn capped_peptides_are_prepared_and_run_by_both_engines() {
+    let test = "capped_peptides_are_prepared_and_run_by_both_engines";
+    let (folder, host) = (tempfile::tempdir().unwrap(), host());
+    for (engine, carbon) in [("openmm", "C"), ("gromacs", "CH3")] {
+        if !(if engine == "openmm" { has_openmm(test) } else { has_gromacs(test) }) {
+            continue;
+        }
+        let at = |name: &str| folder.path().join(format!("{engine}-{name}"));
+        capped(&at("AVA.pdb"), carbon);
+        match engine {
+            "openmm" => openmm_template(&at("AVA.pdb"), &at("template")),
+            _ => gromacs_template(&at("AVA.pdb"), &at("template"), &[]),
+        }
+        let runner = open(&host, engine, &at("template"), json!({}));
+        let system = runner.system();
+        let seeds = runner.place(&system.topology, &[own_frame(&runner)]).unwrap();
+        let own = own_frame(&runner).positions_nm;
+        for (i, atom) in system.topology.atoms.iter().enumerate() {
+            let label = system.topology.atom_label(i);
+            assert_eq!(
+                seeds[0].positions_nm[i],
+                own[i].map(f64::from),
+                "{engine} {label} {}",
+                atom.name
+            );
+        }
+        let prepared = runner.prepare(&at("out"), &seeds, None, 5, |_, _, _| true).unwrap();
+        let record = &prepared.summary.seeds[0];
+        assert_ne!(record.verdict, "rejected", "{engine}: {record:?}");
+        let lengths = marsfm::engines::Lengths { head_ps: 0.2, ps: 0.4, frame_ps: 0.1 };
+        let finished = runner.run(&at("out"), record, lengths, |_, _| true).unwrap().unwrap();
+        assert_eq!((finished.n_frames, finished.head_frames), (6, 2), "{engine}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Seeds as the engine wants them: all atoms, in the engine's order. Heavy atoms are taken as they
-//! are, bit for bit; hydrogens too, where the seed names the same ones, else they ride on the
-//! engine's own (protonation and atom count never change).
+//! are, bit for bit; hydrogens and caps too, where the seed names the same ones, else they ride on
+//! the engine's own geometry (protonation and atom count never change).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -102,6 +102,15 @@ impl<'a> Map<'a> {
                 same.extend(theirs.values().copied().zip(ours.values().copied()));
             }
         }
+        // Caps: as they are where both sides have the same atoms, else on the engine's own geometry.
+        let (theirs, ours) = (caps(engine_topology, engine), caps(seed, &found));
+        if theirs.len() == ours.len() {
+            for ((here, to), (there, from)) in theirs.iter().zip(&ours) {
+                if here == there && to.keys().eq(from.keys()) {
+                    same.extend(to.values().copied().zip(from.values().copied()));
+                }
+            }
+        }
         Ok(Self { engine, reference_nm, seed: found, same })
     }
 
@@ -126,6 +135,18 @@ impl<'a> Map<'a> {
         let needs_repair = !verdict.accepted() || !verdict.repair.is_empty();
         Ok(Placed { positions_nm, needs_repair })
     }
+}
+
+/// Residues of the chain's molecule that are none of its own, in file order: name, and atoms by name.
+fn caps(topology: &Topology, peptide: &Peptide) -> Vec<(String, BTreeMap<String, usize>)> {
+    let mut by_residue: BTreeMap<usize, BTreeMap<String, usize>> = BTreeMap::new();
+    for atom in peptide.molecule_indices() {
+        let residue = topology.atoms[atom].residue;
+        if !peptide.residue_indices().contains(&residue) {
+            by_residue.entry(residue).or_default().insert(topology.atoms[atom].name.clone(), atom);
+        }
+    }
+    by_residue.into_iter().map(|(r, atoms)| (topology.residues[r].name.clone(), atoms)).collect()
 }
 
 #[cfg(test)]
@@ -187,6 +208,64 @@ mod tests {
         let (seed_top, all) = with_hydrogens(&top, &seed);
         let map = Map::new((&engine_top, &peptide, &reference), &seed_top, &all).unwrap();
         assert_eq!(map.place(&all).unwrap().positions_nm, double(&all));
+    }
+
+    /// The ends of a built chain as ACE and NME.
+    fn capped(phi: f64) -> (Topology, Frame) {
+        let made = build::chain("AAVAA", &[[phi, 130.0]; 5]).unwrap();
+        let (top, frame) =
+            (made.topology, Frame { positions_nm: made.positions_nm, ..Frame::default() });
+        let (mut out, mut xyz) = (Topology::new(), Vec::new());
+        for (atom, place) in top.atoms.iter().zip(&frame.positions_nm) {
+            let residue = &top.residues[atom.residue];
+            let (name, kind) = match (atom.residue, atom.name.as_str()) {
+                (0, "CA") => ("CH3", "ACE"),
+                (0, "C" | "O") => (atom.name.as_str(), "ACE"),
+                (4, "N") => ("N", "NME"),
+                (4, "CA") => ("C", "NME"),
+                (0 | 4, _) => continue,
+                _ => (atom.name.as_str(), residue.name.as_str()),
+            };
+            out.push(name, &atom.element, kind, residue.number, "", "A");
+            xyz.push(*place);
+        }
+        (out, Frame { positions_nm: xyz, ..Frame::default() })
+    }
+
+    #[test]
+    fn caps_come_with_the_seed_or_ride() {
+        let ((top, own), (_, seed)) = (capped(-120.0), capped(-70.0));
+        let peptide = Peptide::from_topology(&top, &own.positions_nm).unwrap();
+        assert!(peptide.is_capped() && peptide.len() == 3);
+        let reference = double(&own);
+        let map = Map::new((&top, &peptide, &reference), &top, &seed).unwrap();
+        assert_eq!(map.place(&seed).unwrap().positions_nm, double(&seed));
+        // Without its caps: those of the engine ride on the residues that they are bonded to.
+        let inner = |t: &Topology, f: &Frame| {
+            let (mut out, mut frame) = (Topology::new(), Frame::default());
+            for (atom, place) in t.atoms.iter().zip(&f.positions_nm) {
+                let residue = &t.residues[atom.residue];
+                if !matches!(residue.name.as_str(), "ACE" | "NME") {
+                    out.push(&atom.name, &atom.element, &residue.name, residue.number, "", "A");
+                    frame.positions_nm.push(*place);
+                }
+            }
+            (out, frame)
+        };
+        let (bare_top, bare) = inner(&top, &seed);
+        let map = Map::new((&top, &peptide, &reference), &bare_top, &bare).unwrap();
+        let placed = map.place(&bare).unwrap().positions_nm;
+        let bond = |xyz: &[[f64; 3]]| {
+            let at = |residue: usize, name: &str| {
+                let own =
+                    |a: &usize| top.atoms[*a].residue == residue && top.atoms[*a].name == name;
+                xyz[(0..xyz.len()).find(own).unwrap()]
+            };
+            let (c, n) = (at(0, "C"), at(1, "N"));
+            (0..3).map(|k| (c[k] - n[k]).powi(2)).sum::<f64>().sqrt()
+        };
+        assert!((bond(&placed) - bond(&reference)).abs() < 1e-4);
+        assert_ne!(placed, double(&seed));
     }
 
     #[test]
