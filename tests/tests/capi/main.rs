@@ -45,7 +45,7 @@ fn a_markov_model_is_built_of_a_callers_own_numbers() {
 #[test]
 fn a_loop_is_run_stopped_gone_on_with_and_reported() {
     let program = compile("tests/c/loop.c", "-std=c99", "loop");
-    let (folder, settings) = (bench().join("adaptive"), root().join("examples/loop/toy.toml"));
+    let (folder, settings) = (bench().join("my-loop"), root().join("examples/loop/toy.toml"));
     _ = std::fs::remove_dir_all(&folder);
     let (own, report) = (folder.join("loop"), folder.join("report"));
     let page = report.join("report.html");
