@@ -169,6 +169,35 @@ mod tests {
 
     use super::*;
 
+    /// Runs that all start in the rarer of two states, too short for the jump that is asked for.
+    #[test]
+    fn long_jumps_are_those_of_equilibrium_wherever_runs_start() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+        let run = |_| {
+            let mut state = 1;
+            let step = |_| {
+                let now = state;
+                let leaves = rng.random_bool([0.1, 0.3][state as usize]);
+                state = if leaves { 1 - state } else { state };
+                now
+            };
+            (0..12).map(step).collect::<Vec<i32>>()
+        };
+        let runs: Vec<Vec<i32>> = (0..3000).map(run).collect();
+        let pairs = LongJumps::of(&runs, 2, 1, 20).unwrap().pairs(&runs, 5).unwrap();
+        let (n, mut first, mut both) = (20_000, 0, 0);
+        let state = |(t, f): (usize, usize)| runs[t][f];
+        for _ in 0..n {
+            let (a, b) = pairs.draw(&mut rng);
+            first += usize::from(state(a) == 0);
+            both += usize::from(state(a) == 1 && state(b) == 0);
+        }
+        // pi = (3/4, 1/4); T^20 is pi in both rows to 4e-5.
+        let share = |k: usize| k as f64 / f64::from(n);
+        assert!((share(first) - 0.75).abs() < 0.02, "{}", share(first));
+        assert!((share(both) - 0.25 * 0.75).abs() < 0.02, "{}", share(both));
+    }
+
     #[test]
     fn windows_begin_at_every_place_where_they_fit() {
         // 5 frames 2 apart span 8: two places in ten frames, none in eight, one in nine.

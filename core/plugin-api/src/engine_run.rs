@@ -102,11 +102,9 @@ pub(crate) extern "C" fn run_together<P: EnginePlugin>(
                     tell(user_data, index, e.status, std::ptr::null(), text.as_ptr())
                 }
             };
-            let message = || "the receiver stopped the runs".to_owned();
-            if status == MARSFM_PLUGIN_OK {
-                Ok(())
-            } else {
-                Err(PluginError { status, message: message() })
+            match status {
+                MARSFM_PLUGIN_OK => Ok(()),
+                _ => Err(PluginError { status, message: "the receiver stopped the runs".into() }),
             }
         };
         with(engine, watch, |plugin: &mut P, watch| {

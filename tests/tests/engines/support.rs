@@ -87,6 +87,23 @@ pub fn has_openmm(test: &str) -> bool {
     here
 }
 
+/// True in a process of its own that runs `test` alone; elsewhere starts that process, which must
+/// pass. OpenMM's Reference platform has one random generator for the whole process: beside other
+/// runs the same seed is not the same run.
+pub fn alone(test: &str) -> bool {
+    const ALONE: &str = "MARSFM_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let exe = std::env::current_exe().expect("a test knows its program");
+    let output = Command::new(exe).args([test, "--exact", "--nocapture"]).env(ALONE, "1").output();
+    let output = output.expect("the test starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{why}");
+    false
+}
+
 fn tool(program: &str, script: &str, pdb: &Path, template: &Path, more: &[&str]) {
     let mut command = Command::new(program);
     let output = command

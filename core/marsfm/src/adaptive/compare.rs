@@ -12,7 +12,7 @@ use marsfm_msm::{CountMode, ReversibleMle, count_transitions};
 use serde::Serialize;
 
 use super::known;
-use super::learn::{Lesson, lessons};
+use super::lesson::{Lesson, lessons};
 
 /// A state counts as found when MD stays in it so long behind a head, ps.
 pub const STAY_PS: f64 = 5.0;

@@ -11,10 +11,11 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use marsfm_adaptive::{
-    Context, Engine, LoopError, LoopSettings, Proposal, Proposer, Store, Visited,
+    Context, Engine, LoopError, LoopSettings, Model, Proposal, Proposer, Store, Visited,
 };
 use marsfm_geometry::{Conformation, Peptide};
 use marsfm_host::Host;
+use marsfm_msm::MsmError;
 use marsfm_surrogate::card::Domain;
 use marsfm_surrogate::{NetworkConfig, OptimiserConfig, Surrogate, checkpoint};
 use marsfm_training::config::{DataRecipe, DomainRecipe, PairRecipe, RunRecipe};
@@ -23,9 +24,9 @@ use marsfm_training::{
 };
 use marsfm_trajectory::write_atomically;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
 use super::chain::Jumps;
+use super::lesson::{LESSONS, LearnSettings, Lesson, Start, lessons};
 use super::md::frame_of;
 use crate::pairs::LongJumps;
 use crate::systems::{System, SystemFiles};
@@ -33,111 +34,6 @@ use crate::{small, train};
 
 /// Of so many runs one is kept for judging.
 const HELD_OUT: usize = 5;
-/// Lessons, in a loop's folder.
-const LESSONS: &str = "lessons";
-
-/// The table `strategy.options.learn`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LearnSettings {
-    /// Epochs from one lesson to the next.
-    every: usize,
-    /// Steps of a lesson, which bound its time.
-    steps: u64,
-    /// Samples per step.
-    batch: usize,
-    /// Learning rate; without it 2e-4 for a surrogate that goes on, 2e-3 for a new one.
-    learning_rate: Option<f64>,
-    /// What the first lesson starts from.
-    from: Start,
-    /// Lag of a jump, ps, a multiple of `model.msm_lag_ps`; the surrogate's own without it.
-    pair_lag_ps: Option<f64>,
-    /// Data that the surrogate knows already, so that it does not forget.
-    replay: Option<Replay>,
-    /// A loop of the same system at another temperature, to learn from beside this one.
-    hot: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Start {
-    Model,
-    Scratch,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Replay {
-    /// Folder of the systems.
-    data: PathBuf,
-    /// Which of them.
-    systems: Vec<String>,
-    /// Share of the steps.
-    #[serde(default = "half")]
-    share: f64,
-    /// Lag of their TICA and Markov models, ps.
-    #[serde(default = "ten")]
-    lag_ps: f64,
-}
-
-fn half() -> f64 {
-    0.5
-}
-
-fn ten() -> f64 {
-    10.0
-}
-
-impl Default for LearnSettings {
-    fn default() -> Self {
-        Self {
-            every: 1,
-            steps: 300,
-            batch: 64,
-            learning_rate: None,
-            from: Start::Model,
-            pair_lag_ps: None,
-            replay: None,
-            hot: None,
-        }
-    }
-}
-
-/// What a lesson did; beside its surrogate on the disk.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Lesson {
-    /// Before the seeds of this epoch were chosen.
-    pub epoch: usize,
-    /// Runs learned from, and runs kept for judging.
-    pub runs: [usize; 2],
-    /// Steps.
-    pub steps: u64,
-    /// Loss on the runs kept for judging before; `None` where nothing went before.
-    pub before: Option<f64>,
-    /// And after.
-    pub after: f64,
-    /// Whether the loop jumps with what was learned.
-    pub kept: bool,
-    /// Wall time, s.
-    pub seconds: f64,
-}
-
-/// The lessons of a loop, in order.
-pub fn lessons(folder: &Path) -> Result<Vec<Lesson>> {
-    let Ok(entries) = std::fs::read_dir(folder.join(LESSONS)) else { return Ok(Vec::new()) };
-    let mut all: Vec<Lesson> = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "json") {
-            let at = || path.display().to_string();
-            let text = std::fs::read(&path).with_context(at)?;
-            all.push(serde_json::from_slice(&text).with_context(at)?);
-        }
-    }
-    all.sort_by_key(|l| l.epoch);
-    Ok(all)
-}
-
 /// Jumps of a surrogate that learns.
 pub struct Learner {
     jumps: Jumps,
@@ -287,7 +183,7 @@ impl Learner {
         if due && context.history.runs.len() >= 2 {
             let start = all.iter().rev().find(|l| l.kept).map(|l| l.epoch);
             let start = start.map(|e| self.file(e, "safetensors")).or_else(|| self.base.clone());
-            all.push(self.lesson(epoch, start, context)?);
+            all.extend(self.lesson(epoch, start, context)?);
         }
         let best = all.iter().rev().find(|l| l.kept).map(|l| l.epoch);
         if best != self.taught
@@ -299,48 +195,25 @@ impl Learner {
         Ok(())
     }
 
+    /// `None` where the MD so far holds no jumps to learn or to judge by: runs that never left one
+    /// microstate, or judges that share none with the rest. Later epochs bring more.
     fn lesson(
         &self,
         epoch: usize,
         start: Option<PathBuf>,
         context: &Context<'_>,
-    ) -> Result<Lesson> {
+    ) -> Result<Option<Lesson>> {
         let clock = Instant::now();
         let recipe = self.recipe(epoch, start);
-        let heads: Vec<u64> = context.history.runs.iter().map(|r| r.head_frames).collect();
-        let frame_ps = self.settings.budget.frame_ps;
-        let own = Source {
-            frames: encoded(context.engine, &self.jumps.peptide, context.trajectories, &heads)?,
-            micro: context.model.micro_trajectories().into_iter().map(<[_]>::to_vec).collect(),
-            jumps: LongJumps::of(
-                &context.model.micro_trajectories(),
-                context.model.n_micro(),
-                self.settings.lag_frames(),
-                self.times(&self.settings)?,
-            )?,
+        let (own, judged, runs) = match self.own(&recipe, context) {
+            Err(e) if e.is::<MsmError>() => return Ok(None),
+            other => other?,
         };
-        let system = |name: &str, source: &Source, take: &dyn Fn(usize) -> bool| {
-            let runs: Vec<usize> = (0..source.frames.len()).filter(|i| take(*i)).collect();
-            let micro: Vec<&Vec<i32>> = runs.iter().map(|i| &source.micro[*i]).collect();
-            let frames: Vec<_> = runs.iter().map(|i| source.frames[*i].clone()).collect();
-            let all: usize = frames.iter().map(Vec::len).sum();
-            Ok::<_, anyhow::Error>(TrainingSystem {
-                name: name.into(),
-                types: self.jumps.peptide.types().to_vec(),
-                frames,
-                pairs: source.jumps.pairs(&micro, recipe.run.rng_seed)?,
-                nanoseconds: all as f64 * frame_ps / 1000.0,
-            })
-        };
-        let letters: String = self.jumps.peptide.types().iter().map(|t| t.letter()).collect();
-        let judges = |i: usize| i % HELD_OUT == 1;
-        let mut systems = vec![system(&letters, &own, &|i| !judges(i))?];
+        let mut systems = vec![own];
         if let Some(hot) = &self.learn.hot {
-            let source =
-                self.hot(hot, context.engine).with_context(|| hot.display().to_string())?;
-            systems.push(system(&format!("{letters}, another loop's"), &source, &|_| true)?);
+            let system = self.hot(hot, &recipe, context.engine);
+            systems.push(system.with_context(|| hot.display().to_string())?);
         }
-        let judged = system(&format!("{letters}, runs kept for judging"), &own, &judges)?;
         let set = train::training_set(&recipe, systems)?;
         let held_out = train::held_out(&recipe, vec![judged])?.context("a system to judge on")?;
         let before = match &recipe.run.start_from {
@@ -369,10 +242,9 @@ impl Learner {
                 "stopped while the surrogate was learning; run it again to go on"
             ));
         };
-        let judges = (0..own.frames.len()).filter(|i| judges(*i)).count();
         let lesson = Lesson {
             epoch,
-            runs: [own.frames.len() - judges, judges],
+            runs,
             steps: recipe.run.steps,
             before,
             after,
@@ -383,11 +255,33 @@ impl Learner {
         write_atomically(&path, &serde_json::to_vec_pretty(&lesson)?)?;
         // The optimiser's state is of no use once the lesson is over.
         let _ = std::fs::remove_file(self.file(epoch, "safetensors.state"));
-        Ok(lesson)
+        Ok(Some(lesson))
+    }
+
+    /// The loop's own MD: runs to learn from, runs kept for judging, and how many of each.
+    fn own(
+        &self,
+        recipe: &Recipe,
+        context: &Context<'_>,
+    ) -> Result<(TrainingSystem, TrainingSystem, [usize; 2])> {
+        let heads: Vec<u64> = context.history.runs.iter().map(|r| r.head_frames).collect();
+        let trajectories = context.trajectories;
+        let source = Source::of(
+            encoded(context.engine, &self.jumps.peptide, trajectories, &heads)?,
+            context.model,
+            self.settings.lag_frames(),
+            self.times(&self.settings)?,
+        )?;
+        let (name, judges) = (self.jumps.peptide.sequence(), |i: usize| i % HELD_OUT == 1);
+        let own = self.system(&name, &source, recipe, &|i| !judges(i))?;
+        let judged = format!("{name}, runs kept for judging");
+        let judged = self.system(&judged, &source, recipe, &judges)?;
+        let runs = [own.frames.len(), judged.frames.len()];
+        Ok((own, judged, runs))
     }
 
     /// The MD of another loop of the same system.
-    fn hot(&self, folder: &Path, engine: &dyn Engine) -> Result<Source> {
+    fn hot(&self, folder: &Path, recipe: &Recipe, engine: &dyn Engine) -> Result<TrainingSystem> {
         let mut store = Store::read(folder)?;
         ensure!(
             store.about().features == engine.feature_names(),
@@ -395,16 +289,34 @@ impl Learner {
         );
         let model = store.model(None)?;
         let heads: Vec<u64> = store.history().runs.iter().map(|r| r.head_frames).collect();
-        let micro = model.micro_trajectories();
-        Ok(Source {
-            frames: encoded(engine, &self.jumps.peptide, &store.trajectories(), &heads)?,
-            jumps: LongJumps::of(
-                &micro,
-                model.n_micro(),
-                store.settings().lag_frames(),
-                self.times(store.settings())?,
-            )?,
-            micro: micro.into_iter().map(<[_]>::to_vec).collect(),
+        let source = Source::of(
+            encoded(engine, &self.jumps.peptide, &store.trajectories(), &heads)?,
+            &model,
+            store.settings().lag_frames(),
+            self.times(store.settings())?,
+        )?;
+        let name = format!("{}, another loop's", self.jumps.peptide.sequence());
+        self.system(&name, &source, recipe, &|_| true)
+    }
+
+    /// The runs of a source that `take` wants, by number.
+    fn system(
+        &self,
+        name: &str,
+        source: &Source,
+        recipe: &Recipe,
+        take: &dyn Fn(usize) -> bool,
+    ) -> Result<TrainingSystem> {
+        let runs: Vec<usize> = (0..source.frames.len()).filter(|i| take(*i)).collect();
+        let micro: Vec<&Vec<i32>> = runs.iter().map(|i| &source.micro[*i]).collect();
+        let frames: Vec<_> = runs.iter().map(|i| source.frames[*i].clone()).collect();
+        let all: usize = frames.iter().map(Vec::len).sum();
+        Ok(TrainingSystem {
+            name: name.into(),
+            types: self.jumps.peptide.types().to_vec(),
+            frames,
+            pairs: source.jumps.pairs(&micro, recipe.run.rng_seed)?,
+            nanoseconds: all as f64 * self.settings.budget.frame_ps / 1000.0,
         })
     }
 }
@@ -414,6 +326,19 @@ struct Source {
     frames: Vec<Vec<Conformation<f32>>>,
     micro: Vec<Vec<i32>>,
     jumps: LongJumps,
+}
+
+impl Source {
+    fn of(
+        frames: Vec<Vec<Conformation<f32>>>,
+        model: &Model,
+        lag: usize,
+        times: usize,
+    ) -> Result<Self> {
+        let micro = model.micro_trajectories();
+        let jumps = LongJumps::of(&micro, model.n_micro(), lag, times)?;
+        Ok(Self { frames, micro: micro.into_iter().map(<[_]>::to_vec).collect(), jumps })
+    }
 }
 
 fn encoded(

@@ -4,6 +4,7 @@
 mod chain;
 mod compare;
 mod learn;
+mod lesson;
 mod md;
 mod page;
 mod parts;
@@ -19,7 +20,7 @@ use marsfm_host::Host;
 use marsfm_trajectory::{Clock, Frame};
 
 pub use compare::{Comparison, LoopNumbers, compare, default_out};
-pub use learn::{Lesson, lessons};
+pub use lesson::{Lesson, lessons};
 pub use marsfm_adaptive::{Ended, History, Limits, LoopSettings, Progress, Watch};
 pub use page::write as write_report;
 pub use slurm::task;

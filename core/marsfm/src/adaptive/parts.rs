@@ -10,7 +10,8 @@ use marsfm_surrogate::Surrogate;
 use serde::Deserialize;
 
 use super::chain::{Frames, Jumps, Library, Shape};
-use super::learn::{LearnSettings, Learner};
+use super::learn::Learner;
+use super::lesson::LearnSettings;
 use super::md::MdEngine;
 use super::slurm::Slurm;
 use crate::benchmark;
