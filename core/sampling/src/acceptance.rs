@@ -73,6 +73,8 @@ const C_N_TOLERANCE: f32 = 0.1;
 const CLASH: f32 = 1.0;
 /// Contacts are tight below this share of the summed radii.
 pub(crate) const TIGHT: f32 = 0.8;
+/// Two of the largest van der Waals radii, those of sulphur, Å: nothing farther apart is tight.
+pub(crate) const LARGEST_RADII: f32 = 3.6;
 /// S–S of a disulphide is 2.05 Å: shorter than 0.8 of this is tight.
 const DISULPHIDE: f32 = 2.3;
 
@@ -162,29 +164,40 @@ pub(crate) fn radius(name: &str) -> f32 {
 /// Calls `each((residue, slot), (residue, slot), distance, summed radii)`, Å, for pairs of heavy atoms
 /// of residues at least two apart, and of neighbours beyond the atoms that the peptide bond holds
 /// close (N, CA, C, O, CB). Sulphurs, which may be a disulphide, count with the length of one.
+/// `each` answers how far atoms may be to be of interest from there on: residues that are farther
+/// from each other are passed over.
 pub(crate) fn contacts(
     types: &[ResidueType],
     atoms: &[[Vec3<f32>; ATOM14]],
-    mut each: impl FnMut((usize, usize), (usize, usize), f32, f32),
+    mut each: impl FnMut((usize, usize), (usize, usize), f32, f32) -> f32,
 ) {
-    let names: Vec<Vec<&str>> = types.iter().map(|t| t.atom14_names().collect()).collect();
-    for i in 0..types.len() {
-        for j in i + 1..types.len() {
-            if distance(atoms[i][1], atoms[j][1]) > 22.0 {
-                continue; // no side chain reaches that far
+    let residues: Vec<(Vec<(f32, bool)>, f32)> = types
+        .iter()
+        .zip(atoms)
+        .map(|(t, a)| {
+            let kinds: Vec<_> = t.atom14_names().map(|n| (radius(n), n.starts_with('S'))).collect();
+            let extent = a[..kinds.len()].iter().map(|p| distance(*p, a[1])).fold(0.0, f32::max);
+            (kinds, extent)
+        })
+        .collect();
+    let mut reach = f32::INFINITY;
+    for (i, (of_i, extent_i)) in residues.iter().enumerate() {
+        for (j, (of_j, extent_j)) in residues.iter().enumerate().skip(i + 1) {
+            // A thousandth of an Å for rounding.
+            if distance(atoms[i][1], atoms[j][1]) - extent_i - extent_j > reach + 1e-3 {
+                continue;
             }
-            for (a, name_a) in names[i].iter().enumerate() {
-                for (b, name_b) in names[j].iter().enumerate() {
+            for (a, (radius_a, sulphur_a)) in of_i.iter().enumerate() {
+                for (b, (radius_b, sulphur_b)) in of_j.iter().enumerate() {
                     let bonded = j == i + 1 && a <= 4 && b <= 4;
                     // Proline's ring closes on its own N, next to the previous C and O.
                     let ring = j == i + 1 && types[j] == ResidueType::Pro && a <= 4;
                     if bonded || ring {
                         continue;
                     }
-                    let disulphide = name_a.starts_with('S') && name_b.starts_with('S');
-                    let radii =
-                        if disulphide { DISULPHIDE } else { radius(name_a) + radius(name_b) };
-                    each((i, a), (j, b), distance(atoms[i][a], atoms[j][b]), radii);
+                    let disulphide = *sulphur_a && *sulphur_b;
+                    let radii = if disulphide { DISULPHIDE } else { radius_a + radius_b };
+                    reach = each((i, a), (j, b), distance(atoms[i][a], atoms[j][b]), radii);
                 }
             }
         }
@@ -196,6 +209,7 @@ fn overlaps(types: &[ResidueType], atoms: &[[Vec3<f32>; ATOM14]], v: &mut Verdic
     contacts(types, atoms, |_, _, d, radii| {
         v.closest_contact_angstrom = v.closest_contact_angstrom.min(d);
         v.tight_contacts += u32::from(d < TIGHT * radii);
+        v.closest_contact_angstrom.max(TIGHT * LARGEST_RADII)
     });
     if v.closest_contact_angstrom < CLASH {
         v.rejected.push(Reason::Clash);

@@ -15,7 +15,7 @@ use marsfm_geometry::real::{Vec3, add, cross, dot, norm, scale, sub};
 use marsfm_geometry::tables::TEMPLATES;
 use marsfm_geometry::{ATOM14, Conformation, ResidueType, superpose};
 
-use crate::acceptance::{TIGHT, contacts};
+use crate::acceptance::{LARGEST_RADII, TIGHT, contacts};
 use crate::{Verdict, judge};
 
 /// Engh and Huber, as [`marsfm_geometry::build`].
@@ -183,6 +183,7 @@ impl Chain<'_> {
             if distance < (TIGHT + MARGIN) * radii {
                 wanted.push((a, b, f64::from((TIGHT + MARGIN) * radii)));
             }
+            (TIGHT + MARGIN) * LARGEST_RADII
         });
         let proline = |t: &(usize, &ResidueType)| *t.1 == ResidueType::Pro;
         for (i, _) in self.types.iter().enumerate().filter(proline) {
