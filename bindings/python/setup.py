@@ -28,7 +28,7 @@ class BuildWithLibrary(build_py):
             model = Path(prefix) / "share/marsfm/models" / MODEL
         else:
             root = HERE.parents[1]
-            command = ["cargo", "build", "--release", "-p", "marsfm-capi", "-p", "marsfm-plugin-xtc"]
+            command = ["cargo", "build", "--release"]
             subprocess.run(command, cwd=root, check=True)
             target = Path(os.environ.get("CARGO_TARGET_DIR", root / "target"))
             library = target / "release/libmarsfm.so"

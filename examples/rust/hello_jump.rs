@@ -1,7 +1,7 @@
 //! Eight jumps of a peptide, from a program that has its own atoms in its own order: the same as
 //! `examples/c/hello_jump.c`, on the crate instead of the C ABI.
 //!
-//!     cargo run --release -p marsfm --example hello_jump [PEPTIDE.pdb [MODEL.safetensors]]
+//!     cargo run --release --example hello_jump [PEPTIDE.pdb [MODEL.safetensors]]
 //!
 //! In a project of your own, Cargo.toml needs `marsfm = { path = "…/core/marsfm" }`.
 

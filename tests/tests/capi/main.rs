@@ -96,7 +96,7 @@ fn the_example_in_c_and_in_rust_gives_eight_jumps() {
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut example = Command::new(cargo);
-    example.args(["run", "--release", "--quiet", "-p", "marsfm", "--example", "hello_jump"]);
+    example.args(["run", "--release", "--quiet", "--example", "hello_jump"]);
     let output = text(&run(example.env("MARSFM_MODEL", &model).current_dir(root())));
     assert_eq!(output.lines().filter(|l| l.starts_with("sample ")).count(), 8, "{output}");
     endings.push(output.lines().last().unwrap_or_default().to_owned());

@@ -43,11 +43,9 @@ pub fn bench() -> &'static Path {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let packages = ["-p", "marsfm-capi", "-p", "marsfm-plugin-xtc"];
-        run(Command::new(cargo)
-            .args(["build", "--release", "--quiet"])
-            .args(packages)
-            .current_dir(root()));
+        // All default members: with fewer, cargo would unify features otherwise and build most of
+        // the workspace a second time.
+        run(Command::new(cargo).args(["build", "--release", "--quiet"]).current_dir(root()));
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::os::unix::fs::symlink(release().join("libmarsfm.so"), at("libmarsfm.so.0")).unwrap();
