@@ -14,6 +14,7 @@
 //! * [`StateNetwork`]: states sized by population, arrows by flux.
 //! * [`ScatterPlot`]: groups of points, sized by weight.
 //! * [`BarChart`]: grouped bars with intervals.
+//! * [`StickModels`]: conformations of a molecule, each from two sides.
 
 mod axis;
 mod bars;
@@ -24,6 +25,7 @@ mod marginals;
 mod matrix;
 mod network;
 mod scatter;
+mod sticks;
 mod surface;
 mod svg;
 
@@ -34,5 +36,6 @@ pub use marginals::{MarginalCurve, MarginalPanel, Marginals};
 pub use matrix::MatrixHeatMap;
 pub use network::{Flux, State, StateNetwork};
 pub use scatter::{Point, PointGroup, ScatterPlot};
+pub use sticks::{StickModels, StickPanel};
 pub use surface::{FreeEnergyPanel, FreeEnergySurfaces, Marker};
 pub use svg::escape;

@@ -1,5 +1,6 @@
 //! `marsfm benchmark --suite`: rows, files and what is left out, on small budgets.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -82,6 +83,58 @@ fn tetrapeptides_have_all_rows_and_bad_targets_are_named() {
         run(&["benchmark", "--suite", "tetrapeptide", "--data", &folders[1], "--out", &to, "AEAN"]);
     assert_eq!(code, Some(1));
     assert!(error.contains("was trained on AEAN"), "{error}");
+}
+
+/// Value and interval by method, replica and score, of one target.
+fn numbers(csv: &str, target: &str) -> BTreeMap<(String, String, String), [f64; 3]> {
+    let mut reader = csv.lines();
+    assert!(
+        reader.next().is_some_and(|l| l.starts_with("target,method,replica,score,value,low,high"))
+    );
+    let fields = |line: &str| -> Vec<String> {
+        // Quoted fields hold commas ("TICA-0,1"), but no quotes.
+        let parts = line.split('"').enumerate();
+        let flat: Vec<String> = parts
+            .map(|(i, p)| if i % 2 == 1 { p.replace(',', "\u{1}") } else { p.into() })
+            .collect();
+        flat.concat().split(',').map(|f| f.replace('\u{1}', ",")).collect()
+    };
+    let number = |text: &String| text.parse::<f64>().unwrap();
+    reader
+        .map(fields)
+        .filter(|f| f[0] == target)
+        .map(|f| {
+            let key = (f[1].clone(), f[2].clone(), f[3].clone());
+            (key, [number(&f[4]), number(&f[5]), number(&f[6])])
+        })
+        .collect()
+}
+
+/// The committed table, of one of its targets: the same rows, every number in its interval.
+#[test]
+fn the_committed_table_is_made_again() {
+    let Some(shared) = marsfm_test_support::shared_or_skip("the_committed_table_is_made_again")
+    else {
+        return;
+    };
+    let committed = root().join("benches/evaluate/results/tetrapeptide/results.csv");
+    let committed = numbers(&std::fs::read_to_string(committed).unwrap(), "TPCR");
+    let out = tempfile::tempdir().unwrap();
+    let to = out.path().display().to_string();
+    let md = shared.join("data/tetrapeptides").display().to_string();
+    let more = root().join("examples/data/tetrapeptides").display().to_string();
+    let arguments = format!(
+        "benchmark --suite tetrapeptide --data {md} --data {more} --lag 10 --budget 1000 --depth 40 --rng-seed 1 --out {to} TPCR"
+    );
+    let (code, _, error) = run(&arguments.split(' ').collect::<Vec<_>>());
+    assert_eq!(code, Some(0), "{error}");
+    let now = numbers(&std::fs::read_to_string(out.path().join("results.csv")).unwrap(), "TPCR");
+    assert!(now.len() > 80, "{}", now.len());
+    assert_eq!(now.keys().collect::<Vec<_>>(), committed.keys().collect::<Vec<_>>());
+    for (key, [value, ..]) in &now {
+        let [was, low, high] = committed[key];
+        assert!((low..=high).contains(value), "{key:?}: {value}, was {was} ({low} … {high})");
+    }
 }
 
 #[test]

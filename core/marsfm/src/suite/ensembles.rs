@@ -125,10 +125,22 @@ fn encode(molecule: &Molecule, frame: &mut Frame) -> Result<Conformation<f32>> {
 
 /// The first frame of a trajectory as a conformation.
 pub fn start(host: &Host, reference: &Reference, path: &Path) -> Result<Conformation<f32>> {
+    stored(host, reference, path, 0)
+}
+
+/// One frame of a trajectory as a conformation.
+pub fn stored(
+    host: &Host,
+    reference: &Reference,
+    path: &Path,
+    index: usize,
+) -> Result<Conformation<f32>> {
     let mut source = host.open(path, Some(reference.molecule.atoms_in_files))?;
     let mut frame = Frame::default();
-    ensure!(source.read(&mut frame)?, "{}: no frame to start from", path.display());
-    encode(&reference.molecule, &mut frame).with_context(|| path.display().to_string())
+    source.seek(index)?;
+    ensure!(source.read(&mut frame)?, "{}: there is no frame {index}", path.display());
+    encode(&reference.molecule, &mut frame)
+        .with_context(|| format!("{}, frame {index}", path.display()))
 }
 
 /// Everything that draws for one target.

@@ -4,6 +4,7 @@
 //! table says of how many the rest is.
 
 mod ensembles;
+mod pictures;
 pub mod published;
 mod summary;
 mod targets;
@@ -18,9 +19,12 @@ use serde::Serialize;
 
 use crate::evaluate::{Detail, EvaluateSettings, Evaluation, Molecule, Reference, Scored, protein};
 use ensembles::Source;
+pub use pictures::TargetPictures;
 pub use summary::{Comparison, Summary};
 pub use targets::{Target, existing};
 pub use write::write;
+
+const BIOEMU: &str = "BioEmu";
 
 /// Which table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -187,6 +191,9 @@ pub struct SuiteResult {
     pub notes: Vec<String>,
     /// Constants of the scores.
     pub settings: EvaluateSettings,
+    /// What the targets look like; on the page only.
+    #[serde(skip)]
+    pub pictures: Vec<TargetPictures>,
 }
 
 /// Runs a suite; `report` is told each row as it is done.
@@ -198,12 +205,13 @@ pub fn run(
     let mut notes = Vec::new();
     refuse_training_targets(request)?;
     let library = ensembles::library(host, request, &mut notes)?;
-    let (mut rows, mut scored) = (Vec::new(), Vec::new());
+    let (mut rows, mut scored, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
     for target in &request.targets {
         match score_target(host, request, target, &library, &mut notes) {
-            Ok(found) => {
+            Ok((found, drawn)) => {
                 found.iter().for_each(&mut report);
                 rows.extend(found);
+                pictures.push(drawn);
                 scored.push(target.name.clone());
             }
             Err(e) => notes.push(format!("target {} left out: {e:#}", target.name)),
@@ -222,6 +230,7 @@ pub fn run(
         rows,
         notes,
         settings: request.settings.clone(),
+        pictures,
     })
 }
 
@@ -241,7 +250,7 @@ fn score_target(
     target: &Target,
     library: &ensembles::Libraries,
     notes: &mut Vec<String>,
-) -> Result<Vec<Row>> {
+) -> Result<(Vec<Row>, TargetPictures)> {
     let molecule = Molecule::read(host, &target.topology, Detail::All)?;
     let native = target.native.as_deref().map(|p| Molecule::read_own(host, p)).transpose()?;
     let reference = Reference::new(
@@ -274,8 +283,15 @@ fn score_target(
     }
     if let Some(folder) = &request.bioemu {
         let scored = bioemu(host, request, target, &folder.join(&target.name));
-        found.push(("BioEmu".into(), scored));
+        found.push((BIOEMU.into(), scored));
     }
+    // BioEmu's backbones are in the numbers of a model of their own.
+    let drawn: Vec<(&str, &Scored)> = found
+        .iter()
+        .filter(|(method, _)| method != BIOEMU)
+        .filter_map(|(method, s)| Some((method.as_str(), &s.as_ref().ok()?.1)))
+        .collect();
+    let pictures = pictures::of_target(host, target, &reference, &drawn)?;
     let mut rows = Vec::new();
     for (method, scored) in found {
         match scored {
@@ -294,7 +310,7 @@ fn score_target(
         }
     }
     ensure!(!rows.is_empty(), "no row could be scored");
-    Ok(rows)
+    Ok((rows, pictures))
 }
 
 /// BioEmu's files: backbones with a topology of their own, the first `budget` of them.

@@ -203,6 +203,10 @@ fn report(r: &SuiteResult, surrogate: Option<&str>) -> Report {
     });
     page.heading("Target by target");
     page.table(&by_target(r));
+    for target in &r.pictures {
+        page.heading(&target.target);
+        target.figures.iter().for_each(|(svg, caption)| _ = page.figure(svg, caption));
+    }
     if !r.notes.is_empty() {
         page.heading("Left out and noted");
         page.list(&r.notes);
