@@ -310,7 +310,7 @@
 #define MARSFM_SEED_TORSION 32
 
 /**
- * Rejected: its energy is far above the ensemble's, or not finite.
+ * Rejected: its energy is far above the ensemble's, or not finite; or a disulphide is broken.
  */
 #define MARSFM_SEED_ENERGY 64
 

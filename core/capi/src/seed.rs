@@ -18,8 +18,9 @@ fn mask(verdict: &Verdict) -> u32 {
         Reason::Chirality => MARSFM_SEED_CHIRALITY,
         Reason::Omega => MARSFM_SEED_OMEGA,
         Reason::Torsion => MARSFM_SEED_TORSION,
-        // Diverged: not finite; it is never the answer to finite positions.
-        Reason::Energy | Reason::Diverged => MARSFM_SEED_ENERGY,
+        // Diverged: not finite; it is never the answer to finite positions. A broken disulphide is
+        // its stretched bond's energy.
+        Reason::Energy | Reason::Diverged | Reason::Disulphide => MARSFM_SEED_ENERGY,
         Reason::Force => MARSFM_SEED_FORCE,
     };
     verdict.reasons.iter().fold(0, |mask, (reason, _)| mask | bit(reason))

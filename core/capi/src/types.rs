@@ -123,7 +123,7 @@ pub const MARSFM_SEED_CHIRALITY: u32 = 8;
 pub const MARSFM_SEED_OMEGA: u32 = 16;
 /// Rejected: a backbone torsion moved by more than 30 degrees.
 pub const MARSFM_SEED_TORSION: u32 = 32;
-/// Rejected: its energy is far above the ensemble's, or not finite.
+/// Rejected: its energy is far above the ensemble's, or not finite; or a disulphide is broken.
 pub const MARSFM_SEED_ENERGY: u32 = 64;
 /// Rejected: an atom still feels too large a force.
 pub const MARSFM_SEED_FORCE: u32 = 128;

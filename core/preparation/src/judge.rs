@@ -1,5 +1,5 @@
 //! How far minimisation moved a seed from its sample: backbone torsions, handedness, the class of
-//! each peptide bond, and the heavy atoms.
+//! each peptide bond, and the heavy atoms; and whether its disulphides can be bonded at all.
 
 use marsfm_geometry::observables::{DihedralKind, dihedrals};
 use marsfm_geometry::{GeometryError, Peptide, ResidueType, Topology, superpose};
@@ -8,6 +8,8 @@ use marsfm_geometry::{GeometryError, Peptide, ResidueType, Topology, superpose};
 pub const LARGEST_TORSION_DEGREES: f64 = 30.0;
 /// Up to this root-mean-square move of the heavy atoms minimisation only polished, nm.
 pub const VALID_RMS_NM: f64 = 0.05;
+/// The sulphurs of a disulphide are at most so far apart, nm; their bond is 0.205 nm.
+pub const LONGEST_DISULPHIDE_NM: f64 = 0.25;
 
 /// What minimisation changed.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -39,6 +41,8 @@ pub struct Judge {
     torsions: Vec<Torsion>,
     /// A centre and three of its neighbours.
     centres: Vec<([usize; 4], String)>,
+    /// Sulphurs that are bonded in the system's own structure, and their residues.
+    disulphides: Vec<([usize; 2], String)>,
 }
 
 impl Judge {
@@ -74,7 +78,21 @@ impl Judge {
                 add([4, 1, 5, 6]);
             }
         }
-        Ok(Self { peptide, heavy, torsions, centres })
+        let disulphides = disulphides(topology, &peptide, positions_nm);
+        Ok(Self { peptide, heavy, torsions, centres, disulphides })
+    }
+
+    /// Disulphides of the system whose sulphurs are too far apart in these positions, nm, to be
+    /// bonded: minimisation would drag a residue through the others.
+    pub fn broken_disulphides(&self, positions_nm: &[[f64; 3]]) -> Vec<String> {
+        let measured = self
+            .disulphides
+            .iter()
+            .map(|([a, b], names)| (distance(positions_nm[*a], positions_nm[*b]), names));
+        measured
+            .filter(|(d, _)| d.is_nan() || *d > LONGEST_DISULPHIDE_NM)
+            .map(|(d, names)| format!("{names} ({d:.2} nm)"))
+            .collect()
     }
 
     /// The chain.
@@ -117,6 +135,33 @@ impl Judge {
         }
         change
     }
+}
+
+/// Pairs of CYS whose sulphurs are bonded.
+fn disulphides(
+    topology: &Topology,
+    peptide: &Peptide,
+    positions_nm: &[[f64; 3]],
+) -> Vec<([usize; 2], String)> {
+    let chain = peptide.types().iter().zip(peptide.atom14_indices());
+    let sulphurs: Vec<usize> = chain
+        .filter(|(kind, _)| **kind == ResidueType::Cys)
+        .filter_map(|(kind, slots)| slots[kind.slot("SG")?])
+        .collect();
+    let mut pairs = Vec::new();
+    for (i, a) in sulphurs.iter().enumerate() {
+        for b in &sulphurs[i + 1..] {
+            if distance(positions_nm[*a], positions_nm[*b]) <= LONGEST_DISULPHIDE_NM {
+                let label = |atom: usize| topology.residue_label(topology.atoms[atom].residue);
+                pairs.push(([*a, *b], format!("{} and {}", label(*a), label(*b))));
+            }
+        }
+    }
+    pairs
+}
+
+fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
+    a.iter().zip(&b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt()
 }
 
 fn single(positions_nm: &[[f64; 3]]) -> Vec<[f32; 3]> {
@@ -195,5 +240,24 @@ mod tests {
         let change = judge.compare(&before, &after);
         assert_eq!(change.omega_changed, ["omega of chain A residue 1 ALA"]);
         assert!((change.max_torsion_degrees - 180.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn a_disulphide_is_found_and_a_broken_one_named() {
+        let made = build::chain("CAC", &[[-120.0, 130.0]; 3]).unwrap();
+        let open: Vec<[f64; 3]> = made.positions_nm.iter().map(|p| p.map(f64::from)).collect();
+        let sg: Vec<usize> =
+            (0..open.len()).filter(|i| made.topology.atoms[*i].name == "SG").collect();
+        let mut closed = open.clone();
+        closed[sg[1]] = [open[sg[0]][0] + 0.204, open[sg[0]][1], open[sg[0]][2]];
+        let judge = Judge::new(&made.topology, &closed).unwrap();
+        assert_eq!(judge.broken_disulphides(&closed), Vec::<String>::new());
+        let broken = judge.broken_disulphides(&open);
+        assert_eq!(broken.len(), 1);
+        let names = "chain A residue 1 CYS and chain A residue 3 CYS (";
+        assert!(broken[0].starts_with(names), "{broken:?}");
+        // Two free cysteines are none.
+        let judge = Judge::new(&made.topology, &open).unwrap();
+        assert_eq!(judge.broken_disulphides(&open), Vec::<String>::new());
     }
 }

@@ -21,5 +21,5 @@ pub use engine::{
     System,
 };
 pub use gate::Gate;
-pub use judge::{Change, Judge, LARGEST_TORSION_DEGREES, VALID_RMS_NM};
+pub use judge::{Change, Judge, LARGEST_TORSION_DEGREES, LONGEST_DISULPHIDE_NM, VALID_RMS_NM};
 pub use prepare::{Prepared, Reason, Seed, Verdict, VerdictKind, prepare};

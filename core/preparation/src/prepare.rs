@@ -2,7 +2,7 @@
 
 use crate::engine::{Energy, Engine, EngineError, Minimised, Progress, Started};
 use crate::gate::Gate;
-use crate::judge::{Change, Judge, LARGEST_TORSION_DEGREES, VALID_RMS_NM};
+use crate::judge::{Change, Judge, LARGEST_TORSION_DEGREES, LONGEST_DISULPHIDE_NM, VALID_RMS_NM};
 use std::path::Path;
 
 /// A sample to prepare.
@@ -63,6 +63,8 @@ pub enum Reason {
     Force,
     /// The engine lost the seed: not finite, or its process ended.
     Diverged,
+    /// The sulphurs of a disulphide are too far apart to be bonded.
+    Disulphide,
 }
 
 impl Reason {
@@ -78,6 +80,7 @@ impl Reason {
             Self::Energy => "energy",
             Self::Force => "force",
             Self::Diverged => "diverged",
+            Self::Disulphide => "disulphide",
         }
     }
 
@@ -136,6 +139,8 @@ impl Verdict {
             let text = "kJ/mol with the heavy atoms held is above";
             add(Reason::Strained, format!("{restrained:.0} {text} {limit:.0}"));
         }
+        reasons.extend(torn(seed, judge));
+        let mut add = |reason: Reason, text: String| reasons.push((reason, text));
         if !change.mirrored.is_empty() {
             add(Reason::Chirality, format!("mirrored: {}", change.mirrored.join(", ")));
         }
@@ -191,6 +196,15 @@ pub struct Prepared {
     pub started: Option<Started>,
 }
 
+/// A disulphide that the sample tore apart.
+fn torn(seed: &Seed<'_>, judge: &Judge) -> Option<(Reason, String)> {
+    let broken = judge.broken_disulphides(seed.positions_nm);
+    let limit = LONGEST_DISULPHIDE_NM;
+    let text =
+        format!("sulphurs of a disulphide more than {limit} nm apart: {}", broken.join(", "));
+    (!broken.is_empty()).then_some((Reason::Disulphide, text))
+}
+
 /// Minimises, judges, and, unless the seed is rejected, makes a runnable start in `folder`, which
 /// must exist. A seed that the engine loses is rejected; other failures are errors.
 pub fn prepare(
@@ -202,6 +216,10 @@ pub fn prepare(
     progress: Progress<'_>,
 ) -> Result<Prepared, EngineError> {
     let rejected = |verdict| Prepared { verdict, minimised: None, started: None };
+    // No engine is asked to mend that: one refuses such positions, another drags the chain along.
+    if let Some(reason) = torn(seed, judge) {
+        return Ok(rejected(Verdict::new(vec![reason])));
+    }
     let Seed { positions_nm, cell_nm, rng_seed, .. } = *seed;
     let minimised = match engine.minimise(folder, rng_seed, positions_nm, cell_nm, progress) {
         Ok(minimised) => minimised,

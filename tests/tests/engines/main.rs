@@ -1,6 +1,7 @@
 //! Real engines behind their plugins. What an engine lacks is said by `skip`.
 
 mod atoms;
+mod disulphide;
 mod faults;
 mod gromacs;
 mod loops;

@@ -68,3 +68,61 @@ fn the_force_jumps_inside_openmm_and_another_version_is_refused() {
     let said = succeeds(&mut python(&script, &other));
     assert!(said.contains("refused: libOpenMMMarsfm was built for OpenMM 8.0.x"), "{said}");
 }
+
+/// A prefix laid out as a distribution does it, whose OpenMM says the version that it is told to.
+fn prefix(folder: &Path, libraries: &str, version: &str) {
+    let (include, lib) = (folder.join("include/openmm"), folder.join(libraries));
+    std::fs::create_dir_all(&include).unwrap();
+    std::fs::create_dir_all(&lib).unwrap();
+    std::fs::write(folder.join("include/OpenMM.h"), "#include \"openmm/Platform.h\"\n").unwrap();
+    let class = "#include <string>\nnamespace OpenMM { struct Platform { \
+                 static const std::string& getOpenMMVersion(); }; }\n";
+    std::fs::write(include.join("Platform.h"), class).unwrap();
+    let source = folder.join("old.cpp");
+    let text = format!(
+        "#include <openmm/Platform.h>\nconst std::string& OpenMM::Platform::getOpenMMVersion() \
+         {{ static std::string v = \"{version}\"; return v; }}\n"
+    );
+    std::fs::write(&source, text).unwrap();
+    let mut compile = Command::new("c++");
+    compile.args(["-shared", "-fPIC"]).arg("-I").arg(folder.join("include"));
+    succeeds(compile.arg(&source).arg("-o").arg(lib.join("libOpenMM.so")));
+}
+
+#[test]
+fn an_openmm_that_is_too_old_or_not_there_is_refused_by_cmake() {
+    let test = "an_openmm_that_is_too_old_or_not_there_is_refused_by_cmake";
+    if !has_cmake(test) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let configure = |prefix: &Path| {
+        let mut command = Command::new("cmake");
+        command.arg("-S").arg(root().join("plugins/openmm-force"));
+        command.arg("-B").arg(prefix.join("build"));
+        command.arg(format!("-DOPENMM_DIR={}", prefix.display()));
+        command.arg(format!("-DMARSFM_INCLUDE_DIR={}", root().join("include").display()));
+        command.arg("-DMARSFM_LIBRARY=marsfm");
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let text = [stdout, stderr].concat();
+        (status.success(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let multiarch = format!("lib/{}-linux-gnu", std::env::consts::ARCH);
+    for (name, libraries) in [("conda", "lib"), ("fedora", "lib64"), ("debian", &*multiarch)] {
+        if name == "debian" && !Path::new("/usr").join(libraries).is_dir() {
+            continue; // CMake knows such folders only where the system has them
+        }
+        let at = folder.path().join(name);
+        prefix(&at, libraries, "7.7");
+        let (configured, said) = configure(&at);
+        assert!(!configured, "{name}: {said}");
+        let reason = "OpenMM 7.7 is too old: 8.1 or newer is needed";
+        assert!(said.contains(reason), "{name}: {said}");
+    }
+    let (configured, said) = configure(&folder.path().join("nowhere"));
+    assert!(!configured && said.contains("OpenMM's headers and library are not in"), "{said}");
+    let new = folder.path().join("new");
+    prefix(&new, "lib", "8.3");
+    let (configured, said) = configure(&new);
+    assert!(configured && said.contains("OpenMM 8.3 in"), "{said}");
+}

@@ -55,6 +55,18 @@ pub fn capi() -> PathBuf {
     release
 }
 
+/// The built program, which finds its plugins beside itself.
+pub fn program() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test knows its program");
+    let release = exe.parent().and_then(Path::parent).expect("target/release/deps").to_owned();
+    if !release.join("marsfm").is_file() {
+        let build = ["build", "--release", "--quiet", "-p", "marsfm-cli"];
+        let status = Command::new(env!("CARGO")).args(build).current_dir(root()).status();
+        assert!(status.expect("cargo runs").success(), "marsfm-cli does not build");
+    }
+    release.join("marsfm")
+}
+
 /// True if a program answers.
 pub fn answers(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|o| o.status.success())

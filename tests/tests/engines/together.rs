@@ -133,3 +133,47 @@ fn an_engine_without_it_says_so() {
     assert_eq!(error.failure, Failure::Unsupported, "{error}");
     assert!(error.message.contains("one seed at a time"), "{error}");
 }
+
+#[test]
+fn the_command_runs_seeds_together_and_the_rest_by_one() {
+    if !has_gromacs_mpi("the_command_runs_seeds_together_and_the_rest_by_one") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (runner, seeds) = prepared(folder.path(), 3, json!({}));
+    let out = folder.path().join("out");
+    let trajectory = |seed: &SeedRecord| out.join(&seed.folder).join("md.xtc");
+    let mut alone = Vec::new();
+    for seed in &seeds {
+        runner.run(&out, seed, LENGTHS, |_, _| true).unwrap().unwrap();
+        alone.push(std::fs::read(trajectory(seed)).unwrap());
+        std::fs::remove_file(trajectory(seed)).unwrap();
+        std::fs::remove_file(out.join(&seed.folder).join("run.json")).unwrap();
+    }
+    let command = |together: &str| {
+        let mut command = Command::new(program());
+        command.args(["engine", "run", "--engine", "gromacs", "--together", together]);
+        command.args(["--head-ps", "0.2", "--ps", "0.4", "--frame-ps", "0.1", "--template"]);
+        command.arg(folder.path().join("template")).arg("--out").arg(&out);
+        let output = command.output().unwrap();
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        (output.status.code(), said)
+    };
+    let (code, said) = command("0");
+    assert!(code == Some(2) && said.contains("--together"), "{code:?} {said}");
+    let (code, said) = command("2");
+    assert_eq!(code, Some(0), "{said}");
+    // Two in one launch, the third by itself; all as each alone.
+    assert!(out.join("together_000/starts.trr").is_file(), "{said}");
+    assert!(!out.join("together_002").exists());
+    for (seed, xtc) in seeds.iter().zip(&alone) {
+        assert!(std::fs::read(trajectory(seed)).unwrap() == *xtc, "{}: {said}", seed.folder);
+        assert!(out.join(&seed.folder).join("run.json").is_file());
+    }
+    let (code, said) = command("2");
+    assert!(code == Some(0) && said.contains("nothing to run"), "{said}");
+}

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use marsfm::Host;
-use marsfm::engines::{Group, Lengths, SurveyRequest, share, survey};
+use marsfm::engines::{GROUPS, Group, Lengths, SurveyRequest, share, survey};
 
 use super::engine::{limits, parse};
 use crate::progress::Progress;
@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Seeds of each kind and system.
     #[arg(long, default_value_t = 20)]
     seeds: usize,
+    /// Kinds of seeds beside frames of the MD: surrogate (always), as_drawn, library.
+    #[arg(long, value_delimiter = ',', default_values_t = GROUPS.map(String::from))]
+    groups: Vec<String>,
     /// Frames of the MD that make the energy gate.
     #[arg(long, default_value_t = 12)]
     before: usize,
@@ -72,6 +75,7 @@ pub fn run(host: &Host, a: &Arguments) -> Result<ExitCode> {
         limits: limits(a.timeout_s)?,
         parents: a.parents,
         seeds: a.seeds,
+        groups: &a.groups,
         before: a.before,
         lengths: Lengths { head_ps: a.head_ps, ps: a.head_ps, frame_ps: 1.0 },
         rng_seed: a.rng_seed,
@@ -94,7 +98,7 @@ pub fn run(host: &Host, a: &Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     println!(
-        "{:<8} {:<10} {:>5} {:>6} {:>8} {:>8} {:>9} {:>8} {:>9} {:>9}",
+        "{:<8} {:<10} {:>5} {:>6} {:>8} {:>8} {:>9} {:>8} {:>9} {:>9} {:>9}",
         "peptide",
         "seeds of",
         "n",
@@ -104,6 +108,7 @@ pub fn run(host: &Host, a: &Arguments) -> Result<ExitCode> {
         "closed by",
         "moved",
         "quiet",
+        "kept",
         "survived"
     );
     for (system, groups) in &made.systems {
@@ -122,7 +127,7 @@ fn line(system: &str, name: &str, g: &Group) {
     let count = |word: &str| g.verdicts.get(word).copied().unwrap_or(0);
     let of = |(k, n): (usize, usize)| if n == 0 { "–".into() } else { format!("{k}/{n}") };
     println!(
-        "{system:<8} {name:<10} {:>5} {:>5.0}% {:>8} {:>8} {:>6.3} nm {:>5.3} nm {:>9} {:>9}",
+        "{system:<8} {name:<10} {:>5} {:>5.0}% {:>8} {:>8} {:>6.3} nm {:>5.3} nm {:>9} {:>9} {:>9}",
         g.seeds,
         100.0 * share((count("valid"), g.seeds)),
         count("repaired"),
@@ -130,6 +135,7 @@ fn line(system: &str, name: &str, g: &Group) {
         g.idealised_nm,
         g.moved_nm,
         of(g.quiet),
+        of(g.kept_by_start),
         of(g.survived),
     );
 }

@@ -89,9 +89,7 @@ impl DemoOutcome {
             let known: Vec<bool> = all.iter().filter_map(|s| s.survived()).collect();
             (known.iter().filter(|s| **s).count(), known.len())
         };
-        let elsewhere = |s: &&DemoSeed| {
-            s.prepared.is_some_and(|p| p.state.is_some() && p.state != s.parent.state)
-        };
+        let elsewhere = |s: &&DemoSeed| s.is_elsewhere(s.prepared);
         let jumped: Vec<&DemoSeed> = self.jumped.iter().filter(elsewhere).collect();
         (count(jumped), count(self.controls.iter().collect()))
     }

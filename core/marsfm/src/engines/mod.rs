@@ -21,7 +21,7 @@ pub use demo::{DemoOutcome, DemoRequest, demo};
 pub use place::{Placed, read_seeds};
 pub use record::{Histogram, SeedRecord, Summary, read_summary};
 pub use runner::{Lengths, Prepared, Runner};
-pub use survey::{Group, Survey, SurveyRequest, share, survey};
+pub use survey::{GROUPS, Group, Survey, SurveyRequest, share, survey};
 pub use trial::{DemoSeed, Place};
 
 /// What an engine says about itself.

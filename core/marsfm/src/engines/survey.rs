@@ -42,6 +42,8 @@ pub struct SurveyRequest<'a> {
     pub parents: usize,
     /// Seeds of each group and system, chosen without looking at them.
     pub seeds: usize,
+    /// Groups of seeds to survey, of [`GROUPS`]; frames of the MD always stand beside them.
+    pub groups: &'a [String],
     /// Frames of the MD that make the energy gate.
     pub before: usize,
     /// Lengths of the runs; only frames of the MD are run further than the head.
@@ -70,6 +72,11 @@ pub struct Group {
     /// Of the seeds that are elsewhere than their parent and ran, those still in their state after
     /// the head; of frames of the MD, all.
     pub survived: (usize, usize),
+    /// The same from the label after minimisation, before the strong-friction start.
+    pub survived_from_minimised: (usize, usize),
+    /// Of the seeds that after minimisation are elsewhere than their parent and ran, those that the
+    /// strong-friction start left in their state; of frames of the MD, all.
+    pub kept_by_start: (usize, usize),
 }
 
 impl Group {
@@ -81,7 +88,11 @@ impl Group {
     fn of(seeds: &[&Trial]) -> Self {
         let mut group = Self { seeds: seeds.len(), ..Self::default() };
         let (mut moved, mut idealised) = (Vec::new(), Vec::new());
-        for Trial { seed, p99, elsewhere } in seeds {
+        let count = |(k, n): &mut (usize, usize), hit: bool| {
+            *k += usize::from(hit);
+            *n += 1;
+        };
+        for Trial { seed, p99, plain } in seeds {
             *group.verdicts.entry(seed.record.verdict.clone()).or_default() += 1;
             for reason in &seed.record.reasons {
                 *group.reasons.entry(reason.clone()).or_default() += 1;
@@ -89,12 +100,19 @@ impl Group {
             moved.extend(seed.record.rms_nm);
             idealised.push(seed.idealised_nm);
             if let (Some(energy), Some(p99)) = (seed.head_kj_mol, p99) {
-                group.quiet.0 += usize::from(energy <= *p99);
-                group.quiet.1 += 1;
+                count(&mut group.quiet, energy <= *p99);
             }
-            if let Some(survived) = seed.survived().filter(|_| *elsewhere) {
-                group.survived.0 += usize::from(survived);
-                group.survived.1 += 1;
+            if let Some(hit) = seed.survived()
+                && (*plain || seed.is_elsewhere(seed.prepared))
+            {
+                count(&mut group.survived, hit);
+            }
+            if let Some(hit) = seed.survived_from_minimised()
+                && (*plain || seed.is_elsewhere(seed.minimised))
+            {
+                count(&mut group.survived_from_minimised, hit);
+                let (from, to) = (seed.minimised, seed.prepared);
+                count(&mut group.kept_by_start, from.map(|p| p.state) == to.map(|p| p.state));
             }
         }
         group.moved_nm = percentile(moved, 0.5).unwrap_or(f64::NAN);
@@ -132,7 +150,7 @@ pub const GROUPS: [&str; 4] = ["surrogate", "as_drawn", "library", "plain"];
 struct Trial {
     seed: DemoSeed,
     p99: Option<f64>,
-    elsewhere: bool,
+    plain: bool,
 }
 
 /// Runs the comparison; `event(stage, done, of)` tells where it is.
@@ -148,6 +166,14 @@ pub fn survey(
     if let Some(both) = request.systems.iter().find(|s| seen.contains(s)) {
         anyhow::bail!("the surrogate was trained on {both}: seeds of it prove nothing");
     }
+    if let Some(bad) = request.groups.iter().find(|g| !GROUPS.contains(&g.as_str())) {
+        anyhow::bail!("there is no group `{bad}`; there are {}", GROUPS.join(", "));
+    }
+    ensure!(
+        request.groups.iter().any(|g| g == GROUPS[0]),
+        "the group `{}` must be among those surveyed: frames of the MD are chosen for its states",
+        GROUPS[0]
+    );
     event("building the residue library", 0, 0);
     let library = benchmark::library(host, &[request.data.to_path_buf()], &seen)?;
     let (mut all, mut notes) = (BTreeMap::new(), Vec::new());
@@ -233,6 +259,9 @@ fn one(
     let mut done: BTreeMap<&'static str, Vec<DemoSeed>> = BTreeMap::new();
     let head = Lengths { ps: 0.0, ..request.lengths };
     for (group, candidates) in &candidates {
+        if !request.groups.iter().any(|g| g == group) {
+            continue;
+        }
         done.insert(group, bench.all(group, candidates, head)?.1);
     }
     let of_surrogate = done.get("surrogate").map_or(&[][..], Vec::as_slice);
@@ -242,11 +271,7 @@ fn one(
     done.insert("plain", plain);
     record::write(&out.join("trials.json"), &done)?;
     let trials = done.into_iter().map(|(group, seeds)| {
-        let trial = |seed: DemoSeed| {
-            let elsewhere = group == "plain"
-                || seed.prepared.is_some_and(|p| p.state.is_some() && p.state != seed.parent.state);
-            Trial { seed, p99, elsewhere }
-        };
+        let trial = |seed: DemoSeed| Trial { seed, p99, plain: group == "plain" };
         (group, seeds.into_iter().map(trial).collect())
     });
     Ok((trials.collect(), runner.system().notes.clone()))

@@ -39,7 +39,10 @@ pub struct DemoSeed {
     pub sampled: Place,
     /// How far the sample's chain was moved to close it before the engine saw it, nm.
     pub idealised_nm: f64,
-    /// After minimisation: the label that counts.
+    /// After minimisation.
+    pub minimised: Option<Place>,
+    /// After preparation, which ends with the strong-friction start: the label that counts. Read
+    /// one step after it.
     pub prepared: Option<Place>,
     /// At the end of the head.
     pub head: Option<Place>,
@@ -55,8 +58,22 @@ impl DemoSeed {
     /// Still in the state of its preparation at the end of the head; `None` if it did not run, or
     /// never was in a state.
     pub fn survived(&self) -> Option<bool> {
-        let state = self.prepared?.state?;
+        self.kept(self.prepared)
+    }
+
+    /// The same from the label after minimisation: losses of the strong-friction start count, too.
+    pub fn survived_from_minimised(&self) -> Option<bool> {
+        self.kept(self.minimised)
+    }
+
+    fn kept(&self, from: Option<Place>) -> Option<bool> {
+        let state = from?.state?;
         Some(self.head?.state == Some(state))
+    }
+
+    /// In a state at this stage, and not in its parent's.
+    pub fn is_elsewhere(&self, at: Option<Place>) -> bool {
+        at.is_some_and(|p| p.state.is_some() && p.state != self.parent.state)
     }
 }
 
@@ -231,6 +248,7 @@ impl<E: FnMut(&str, usize, usize)> Bench<'_, E> {
                 parent: candidate.parent,
                 sampled: candidate.sampled,
                 idealised_nm: candidate.idealised_nm,
+                minimised: None,
                 prepared: None,
                 head: None,
                 end: None,
@@ -238,7 +256,7 @@ impl<E: FnMut(&str, usize, usize)> Bench<'_, E> {
                 lost: None,
             };
             if let Some(positions) = minimised {
-                seed.prepared = Some(self.labels.engine(&single(positions))?);
+                seed.minimised = Some(self.labels.engine(&single(positions))?);
             }
             if record.runs() {
                 self.run(&out, record, lengths, &mut seed)?;
@@ -255,6 +273,13 @@ impl<E: FnMut(&str, usize, usize)> Bench<'_, E> {
         lengths: Lengths,
         seed: &mut DemoSeed,
     ) -> Result<()> {
+        // Where the start is, through a run of one step: a start's file is the engine's own matter.
+        let step_ps = self.runner.system().step_ps;
+        let one = Lengths { head_ps: step_ps, ps: 0.0, frame_ps: step_ps };
+        if self.runner.run(out, record, one, |_, _| true)?.is_ok() {
+            let (_, frames) = self.read(out, record)?;
+            seed.prepared = Some(self.labels.engine(frames.first().context("an empty run")?)?);
+        }
         match self.runner.run(out, record, lengths, |_, _| true)? {
             Err(lost) => seed.lost = Some(lost),
             Ok(finished) => {
