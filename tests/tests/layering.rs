@@ -118,7 +118,7 @@ const ROOMS: &[Room] = &[
         &["marsfm-geometry", "marsfm-trajectory", "marsfm-features", "marsfm-msm", "marsfm-report"],
         &["molly", "rayon"],
     ),
-    room("marsfm-bench-loop", &["marsfm-adaptive"], &[]),
+    room("marsfm-bench-loop", &["marsfm", "marsfm-adaptive", "marsfm-trajectory"], &[]),
     room(
         "marsfm-bench-surrogate",
         &["marsfm-geometry", "marsfm-host", "marsfm-surrogate"],

@@ -1,16 +1,18 @@
 //! Bench A: are the numbers of seeded MD right, and do their intervals hold the truth? The toy
-//! engine knows; many loops with their own random numbers tell.
+//! engine knows; many loops with their own random numbers tell. Bench B ([`discovery`]): how much MD
+//! until a peptide's states are found.
 //!
-//! `marsfm-bench-loop run [REPEATS]` adds what is missing to the rows, `marsfm-bench-loop tables`
-//! writes the page from them.
+//! `marsfm-bench-loop run [REPEATS]` and `marsfm-bench-loop b …` add what is missing to the rows,
+//! `marsfm-bench-loop tables` writes the page from them.
 
 mod cases;
+mod discovery;
 mod rows;
 mod tables;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use marsfm_adaptive::statistics::{Estimate, Question, statistics};
 use marsfm_adaptive::toy::{Toy, ToyEngine, proposer};
 use marsfm_adaptive::{Driver, Limits, Watch};
@@ -94,9 +96,50 @@ fn run(repeats: usize) -> Result<()> {
     Ok(())
 }
 
-/// The table as it stands in the page.
+fn discovery_rows() -> PathBuf {
+    root().join("benches/loop/results/b.csv")
+}
+
+/// The table of bench A as it stands in the page.
 fn table() -> Result<String> {
     Ok(tables::markdown(&rows::read(&rows_path())?, &toy()?))
+}
+
+/// The page with all tables made from the rows.
+fn page() -> Result<String> {
+    let page = std::fs::read_to_string(page_path())?;
+    let discovery = discovery::tables::markdown(&discovery::rows::read(&discovery_rows())?);
+    let page = tables::into_page(&page, "A", &table()?).context("no marks of bench A")?;
+    tables::into_page(&page, "B", &discovery).context("no marks of bench B")
+}
+
+/// `b --state DIR --data DIR... [--rows FILE] [--repeats N] [SYSTEM...]`.
+fn discover(words: &[&str]) -> Result<()> {
+    let mut request = discovery::Request {
+        state: PathBuf::new(),
+        data: Vec::new(),
+        rows: discovery_rows(),
+        repeats: 6,
+        systems: Vec::new(),
+    };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().with_context(|| format!("{word} needs a value"));
+        let path = |text: &str| std::path::absolute(text);
+        match *word {
+            "--state" => request.state = path(value()?)?,
+            "--data" => request.data.push(path(value()?)?),
+            "--rows" => request.rows = path(value()?)?,
+            "--repeats" => request.repeats = value()?.parse().context("a number of repeats")?,
+            option if option.starts_with('-') => bail!("there is no option {option}"),
+            system => request.systems.push(system.into()),
+        }
+    }
+    ensure!(request.state.is_absolute(), "--state is missing: a folder for what is half done");
+    if request.systems.is_empty() {
+        request.systems = discovery::scoring();
+    }
+    discovery::run(&request)
 }
 
 fn main() -> Result<()> {
@@ -115,12 +158,12 @@ fn main() -> Result<()> {
             println!("timescales {:.1?} ps", toy.timescales_ps(5)?);
             Ok(())
         }
-        ["tables"] => {
-            let page = std::fs::read_to_string(page_path())?;
-            let page = tables::into_page(&page, &table()?).context("the page has no marks")?;
-            Ok(std::fs::write(page_path(), page)?)
-        }
-        _ => bail!("usage: marsfm-bench-loop run [REPEATS] | tables | print | exact"),
+        ["tables"] => Ok(std::fs::write(page_path(), page()?)?),
+        ["b", rest @ ..] => discover(rest),
+        _ => bail!(
+            "usage: marsfm-bench-loop run [REPEATS] | b --state DIR --data DIR [--rows FILE] \
+             [--repeats N] [SYSTEM...] | tables | print | exact"
+        ),
     }
 }
 
@@ -129,10 +172,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_holds_the_table_of_the_committed_rows() {
-        let page = std::fs::read_to_string(page_path()).unwrap();
-        let again = tables::into_page(&page, &table().unwrap()).unwrap();
-        assert_eq!(page, again, "run marsfm-bench-loop tables");
+    fn the_page_holds_the_tables_of_the_committed_rows() {
+        let there = std::fs::read_to_string(page_path()).unwrap();
+        assert_eq!(there, page().unwrap(), "run marsfm-bench-loop tables");
     }
 
     #[test]

@@ -108,10 +108,11 @@ pub fn markdown(rows: &[Row], toy: &Toy) -> String {
     out
 }
 
-/// Puts text between two marks of a page.
-pub fn into_page(page: &str, text: &str) -> Option<String> {
-    let (begin, end) = ("<!-- bench A: begin -->\n", "<!-- bench A: end -->");
-    let (before, rest) = page.split_once(begin)?;
-    let (_, after) = rest.split_once(end)?;
+/// Puts text between the two marks of a bench in a page.
+pub fn into_page(page: &str, bench: &str, text: &str) -> Option<String> {
+    let begin = format!("<!-- bench {bench}: begin -->\n");
+    let end = format!("<!-- bench {bench}: end -->");
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
     Some(format!("{before}{begin}{text}{end}{after}"))
 }

@@ -19,7 +19,7 @@ use marsfm_adaptive::{Driver, Engine, Import, Store};
 use marsfm_host::Host;
 use marsfm_trajectory::{Clock, Frame};
 
-pub use compare::{Comparison, LoopNumbers, compare, default_out};
+pub use compare::{Comparison, LoopNumbers, STAY_PS, compare, default_out};
 pub use lesson::{Lesson, lessons};
 pub use marsfm_adaptive::{Ended, History, Limits, LoopSettings, Progress, Watch};
 pub use page::write as write_report;

@@ -1,0 +1,134 @@
+//! The strategies, each a loop of the same MD.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use marsfm::Host;
+use marsfm::adaptive::{self, ImportRequest};
+use marsfm_trajectory::Frame;
+
+use super::{Request, of_role, template};
+use crate::root;
+
+/// Runs of an epoch.
+pub const PLACES: usize = 2;
+/// Epochs.
+pub const EPOCHS: usize = 5;
+/// Heads and runs, ps.
+pub const HEAD_PS: f64 = 10.0;
+pub const RUN_PS: f64 = 200.0;
+/// All MD of a strategy, ps; preparation, some 2 ps a run, comes on top and is charged.
+pub const BUDGET_PS: f64 = (PLACES * EPOCHS) as f64 * (HEAD_PS + RUN_PS);
+/// MD that was there before, ps: what an epoch costs, and charged as such.
+pub const STORED_PS: f64 = PLACES as f64 * (HEAD_PS + RUN_PS);
+/// Of the peptides' MD.
+pub const TEMPERATURE_KELVIN: f64 = 350.0;
+
+/// The surrogate first, then the others.
+pub const STRATEGIES: [&str; 6] = ["tree", "library", "stored", "least-counts", "parallel", "long"];
+
+/// One repeat of one strategy on one peptide.
+pub struct Arm<'a> {
+    pub system: &'a str,
+    pub strategy: &'a str,
+    pub repeat: usize,
+}
+
+impl Arm<'_> {
+    /// Its folder in the bench's.
+    pub fn name(&self) -> String {
+        format!("b/r{}/{}/{}", self.repeat, self.system, self.strategy)
+    }
+
+    /// Repeats are paired: all strategies have the same first epoch.
+    pub fn rng_seed(&self) -> u64 {
+        let letters = self.system.bytes().fold(0, |h: u64, b| h * 31 + u64::from(b));
+        letters % 100_000 * 100 + self.repeat as u64
+    }
+
+    /// Begins its loop in `folder`/loop.
+    pub fn begin(&self, host: &Host, request: &Request, folder: &Path) -> Result<()> {
+        let template = template(request, self.system)?;
+        let (mut proposer, mut options) = (self.strategy, String::new());
+        let mut epochs = EPOCHS;
+        match self.strategy {
+            "tree" => {
+                let model = root().join("examples/models/tetrapeptide/tetrapeptide.safetensors");
+                options = format!("model = {:?}", std::path::absolute(model)?);
+            }
+            "library" => {
+                let systems = of_role(&request.data[0], "train")?;
+                ensure!(!systems.iter().any(|s| s == self.system), "it is a training peptide");
+                options = format!("data = {:?}\nsystems = {systems:?}", request.data[0]);
+            }
+            "stored" => {
+                let from = request.data[0].join(self.system);
+                let topology = from.join(format!("{}.pdb", self.system));
+                let path = folder.join("stored.xtc");
+                let replica = from.join(format!("r{}.xtc", self.repeat % 4));
+                beginning(host, &topology, &replica, &path)?;
+                options = format!("topology = {topology:?}\ntrajectories = [{path:?}]");
+                epochs -= 1;
+            }
+            "least-counts" => proposer = "visited",
+            _ => {}
+        }
+        let text = format!(
+            "rng_seed = {}\n[engine]\nname = \"openmm\"\noptions = {{ template = {template:?} }}\n\
+             [budget]\nepochs = {epochs}\nseeds = {PLACES}\nhead_ps = {HEAD_PS:?}\n\
+             run_ps = {RUN_PS:?}\nframe_ps = 1.0\n[model]\nmsm_lag_ps = 10.0\n\
+             [statistics]\ndraws = 0\n[strategy]\nproposer = \"{proposer}\"\n\
+             [strategy.options]\n{options}\n",
+            self.rng_seed()
+        );
+        let file = folder.join("loop.toml");
+        std::fs::write(&file, text)?;
+        // The journal appears under its name when the loop is whole, stored MD included.
+        let partial = folder.join("partial");
+        adaptive::begin(host, &file, &partial)?;
+        if self.strategy == "stored" {
+            let own = request.data[0].join(self.system);
+            let import = ImportRequest {
+                trajectories: vec![folder.join("stored.xtc")],
+                topology: Some(own.join(format!("{}.pdb", self.system))),
+                head_ps: 0.0,
+                frame_ps: Some(1.0),
+            };
+            adaptive::import(host, &partial, &import)?;
+        }
+        Ok(std::fs::rename(&partial, folder.join("loop"))?)
+    }
+}
+
+/// Copies the first frames of a replica: MD that a user has.
+fn beginning(host: &Host, topology: &Path, from: &Path, to: &Path) -> Result<()> {
+    let (atoms, _) = host.read_topology(topology)?;
+    let mut source = host.open(from, Some(atoms.len()))?;
+    let mut sink = host.create(to, &atoms)?;
+    let mut frame = Frame::default();
+    for index in 0..STORED_PS as usize {
+        let more = source.read(&mut frame)?;
+        ensure!(more, "{}: has {index} of {STORED_PS} frames", from.display());
+        sink.write(&frame)?;
+    }
+    sink.finish().context("stored.xtc")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeats_have_random_numbers_of_their_own() {
+        let mut all = std::collections::BTreeSet::new();
+        for system in super::super::scoring() {
+            for repeat in 0..6 {
+                let arm = Arm { system: &system, strategy: "tree", repeat };
+                let other = Arm { strategy: "long", ..arm };
+                assert_eq!(arm.rng_seed(), other.rng_seed());
+                assert!(all.insert(arm.rng_seed()), "{system} {repeat}");
+            }
+        }
+        assert_eq!(BUDGET_PS, 2100.0);
+    }
+}

@@ -1,0 +1,187 @@
+//! Bench B: how much MD until the states of a peptide that the surrogate never saw are found, by
+//! strategy, on OpenMM. Paired repeats, the first ones of all peptides first; stop it at any time.
+
+pub mod arms;
+mod reach;
+mod reference;
+pub mod rows;
+pub mod tables;
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use marsfm::Host;
+use marsfm::adaptive::{self, Ended, Limits};
+use marsfm_adaptive::{Stopwatch, Store};
+
+use arms::{Arm, BUDGET_PS, STRATEGIES, TEMPERATURE_KELVIN};
+use reach::{Reached, reached};
+use reference::Reference;
+use rows::{Row, Rows};
+
+/// Share of the reference states that is asked for.
+pub const SHARE: f64 = 0.8;
+
+/// Where things are.
+pub struct Request {
+    /// Loops and references; kept, so that a bench that was stopped goes on.
+    pub state: PathBuf,
+    /// Folders with one folder per peptide; the first has templates and the manifest, all of them
+    /// have reference MD.
+    pub data: Vec<PathBuf>,
+    /// Raw rows.
+    pub rows: PathBuf,
+    /// Paired repeats.
+    pub repeats: usize,
+    /// Peptides.
+    pub systems: Vec<String>,
+}
+
+/// States asked for, of so many.
+pub fn wanted(states: usize) -> usize {
+    (SHARE * states as f64).ceil() as usize
+}
+
+/// Runs what is missing: all strategies and peptides of the first repeat, then of the second.
+pub fn run(request: &Request) -> Result<()> {
+    ensure!(!request.data.is_empty(), "--data is missing: a folder with one folder per peptide");
+    let host = Host::with_default_paths();
+    let mut rows = Rows::open(&request.rows)?;
+    for repeat in 0..request.repeats {
+        for system in &request.systems {
+            let reference = Reference::open(&host, request, system).context(system.clone())?;
+            for strategy in STRATEGIES {
+                if rows.has(system, strategy, repeat) {
+                    continue;
+                }
+                let arm = Arm { system, strategy, repeat };
+                let row = one(&host, request, &reference, &arm)
+                    .with_context(|| format!("{system}, {strategy}, repeat {repeat}"))?;
+                eprintln!(
+                    "repeat {}: {system}, {strategy}: {} of {} states in {:.2} ns",
+                    repeat + 1,
+                    row.reached.len(),
+                    row.states,
+                    row.md_ns
+                );
+                rows.add(&row)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Stops a loop between epochs once enough states are found, so that no CPU is spent on what a
+/// restricted mean does not ask.
+struct Enough<'a> {
+    folder: &'a Path,
+    reference: &'a Reference,
+    found: Cell<bool>,
+}
+
+impl adaptive::Watch for Enough<'_> {
+    fn progress(&mut self, p: adaptive::Progress<'_>) -> bool {
+        if p.stage == "choosing seeds" && p.epoch.0 > 0 {
+            let found = |r: Vec<Reached>| r.len() >= wanted(self.reference.states());
+            let done = adaptive::look(self.folder)
+                .ok()
+                .and_then(|mut store| reached(&mut store, self.reference).ok().map(found));
+            self.found.set(done == Some(true));
+        }
+        !self.found.get()
+    }
+}
+
+/// One loop from its begin to its row.
+fn one(host: &Host, request: &Request, reference: &Reference, arm: &Arm<'_>) -> Result<Row> {
+    let folder = request.state.join(arm.name());
+    if !folder.join("loop/journal").exists() {
+        // Half a beginning: nothing was spent on it.
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder)?;
+        arm.begin(host, request, &folder)?;
+    }
+    let folder = folder.join("loop");
+    let (clock, fresh) = (Stopwatch::start(), adaptive::look(&folder)?.history().plans.is_empty());
+    let mut watch = Enough { folder: &folder, reference, found: Cell::new(false) };
+    let (ended, _) = adaptive::go_on(host, &folder, Limits::default(), &mut watch)?;
+    let found = watch.found.get();
+    if !(found || matches!(ended, Ended::Complete | Ended::Budget)) {
+        bail!("{}: ended early: {ended:?}", folder.display());
+    }
+    let spent = clock.read();
+    let mut store = adaptive::look(&folder)?;
+    let reached = reached(&mut store, reference)?;
+    Ok(row(&store, reference, arm, reached, fresh.then_some(spent)))
+}
+
+fn row(
+    store: &Store,
+    reference: &Reference,
+    arm: &Arm<'_>,
+    reached: Vec<Reached>,
+    spent: Option<[f64; 2]>,
+) -> Row {
+    let h = store.history();
+    let frame_ps = store.settings().budget.frame_ps;
+    let runs: f64 = h.runs.iter().filter(|r| r.epoch.is_some()).map(|r| r.seconds[1]).sum();
+    let lost: f64 = h.lost.iter().map(|l| l.seconds[1]).sum();
+    // A plan knows the CPU time of its three parts together; they share it as they share the wall.
+    let propose = |p: &marsfm_adaptive::Plan| {
+        let wall: f64 = p.seconds[..3].iter().sum();
+        if wall > 0.0 { p.seconds[3] * p.seconds[1] / wall } else { 0.0 }
+    };
+    let propose: f64 = h.plans.iter().map(propose).sum();
+    Row {
+        system: arm.system.into(),
+        strategy: arm.strategy.into(),
+        repeat: arm.repeat,
+        rng_seed: store.settings().rng_seed,
+        reference_ns: reference.ns,
+        states: reference.states(),
+        budget_ns: BUDGET_PS / 1000.0,
+        md_ns: h.md_ps(frame_ps) / 1000.0 + reach::stored_ps(store) / 1000.0,
+        lost: h.lost.len(),
+        cpu_md_s: runs + lost,
+        cpu_propose_s: propose,
+        cpu_model_s: store.stages().cpu - runs - lost - propose,
+        spent,
+        reached: reached.into_iter().map(|r| (r.state, r.ns, r.cpu_s)).collect(),
+    }
+}
+
+/// The six peptides that the default surrogate never saw.
+pub fn scoring() -> Vec<String> {
+    ["TPCR", "TIET", "FSAF", "QLAQ", "WMAS", "PPVQ"].map(String::from).to_vec()
+}
+
+/// Names of the peptides of a manifest with a role.
+pub fn of_role(data: &Path, role: &str) -> Result<Vec<String>> {
+    let path = data.join("manifest.json");
+    let at = || format!("{}", path.display());
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).with_context(at)?).with_context(at)?;
+    let all = manifest["peptides"].as_array().with_context(at)?;
+    let named = all.iter().filter(|p| p["role"] == role).filter_map(|p| p["name"].as_str());
+    Ok(named.map(String::from).collect())
+}
+
+/// The template folder of a peptide: the system that its reference MD was made with.
+pub fn template(request: &Request, system: &str) -> Result<PathBuf> {
+    let folder = request.state.join("templates").join(system);
+    if !folder.join("settings.json").is_file() {
+        let from = request.data[0].join(system);
+        std::fs::create_dir_all(&folder)?;
+        for (name, to) in [("system.xml", "system.xml"), ("full.pdb", "topology.pdb")] {
+            let path = from.join(format!("{system}_{name}"));
+            std::fs::copy(&path, folder.join(to)).with_context(|| format!("{}", path.display()))?;
+        }
+        let text = format!(
+            "{{\"temperature_kelvin\": {TEMPERATURE_KELVIN}, \"friction_per_ps\": 0.3, \
+             \"step_ps\": 0.004, \"platform\": \"Reference\"}}\n"
+        );
+        std::fs::write(folder.join("settings.json"), text)?;
+    }
+    Ok(folder)
+}
