@@ -153,6 +153,13 @@ def child(command, threads):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def tell(line, out):
+    print(json.dumps(line), flush=True)
+    if out:
+        with open(out, "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -180,7 +187,11 @@ def main():
     wanted = [c for c in arguments.cases.split(",") if c]
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.safetensors"
+        checkpoint = Path(folder) / "checkpoint.safetensors"
         subprocess.run([ours, "weights", weights], check=True)
+        subprocess.run([ours, "checkpoint", weights, checkpoint], check=True)
+        rate = child([ours, "matrix", 20], arguments.threads)
+        tell({"matrix_library": rate, "threads": arguments.threads}, arguments.out)
         for kind, residues, batch in CASES:
             name = f"{kind} L={residues} batch={batch}"
             if wanted and not any(name.startswith(w) for w in wanted):
@@ -192,9 +203,10 @@ def main():
                             arguments.reference, "--kind", kind, "--weights", weights, "--case",
                             case, "--threads", arguments.threads, "--rounds", arguments.rounds],
                            arguments.threads)
-            what = [kind, weights, residues, batch] if kind == "tree" else [kind, weights, case]
+            what = [kind, checkpoint, residues, batch] if kind == "tree" else [kind, weights, case]
             mine = child([ours, *what, arguments.threads, arguments.rounds], arguments.threads)
-            line = {"case": name, "threads": arguments.threads, "marsfm": mine, "reference": theirs}
+            line = {"case": name, "threads": arguments.threads, "load": os.getloadavg()[0],
+                    "marsfm": mine, "reference": theirs}
             if kind == "tree":
                 line["reference_evaluations"] = REFERENCE_EVALUATIONS
                 for side, seconds in (("marsfm", mine["cpu_s"]),
@@ -206,10 +218,7 @@ def main():
                 line["largest_difference"] = float((v - w).abs().max())
                 if line["largest_difference"] <= 2e-4:
                     line["ratio"] = theirs["cpu_s"] / mine["cpu_s"]
-            print(json.dumps(line), flush=True)
-            if arguments.out:
-                with open(arguments.out, "a") as file:
-                    file.write(json.dumps(line) + "\n")
+            tell(line, arguments.out)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 //! `marsfm-bench-surrogate weights FILE` writes the weights, by which both sides compute.
 //! `… velocity WEIGHTS CASE THREADS ROUNDS` times one velocity evaluation of the case in CASE (a
 //! safetensors file that compare.py wrote) and answers with the velocity itself, in CASE.out.
-//! `… tree WEIGHTS RESIDUES CHILDREN THREADS ROUNDS` times drawing CHILDREN conformations from one
-//! parent with the default solver (layout t1). `… step WEIGHTS CASE THREADS ROUNDS` times loss and
+//! `… checkpoint WEIGHTS FILE` makes a checkpoint of them, layout t1. `… tree FILE RESIDUES CHILDREN
+//! THREADS ROUNDS` times drawing CHILDREN conformations from one parent with it and the default
+//! solver. `… matrix ROUNDS` measures the matrix library. `… step WEIGHTS CASE THREADS ROUNDS` times loss and
 //! gradients. `… device DEVICE RESIDUES DRAWS ROUNDS` draws on a device by its name (`cuda`) and
 //! prints conformations per second. Each prints one JSON object; the timings are least processor and
 //! wall seconds of one run and the peak of memory.
@@ -42,8 +43,10 @@ fn main() -> Result<()> {
             let (train, rounds) = (words[0] == "step", number(rounds)?);
             pool(number(threads)?)?.install(|| job.run(train, rounds, case))
         }
-        ["tree", weights, residues, children, threads, rounds] => {
-            let surrogate = surrogate(Path::new(weights))?;
+        ["checkpoint", weights, out] => write_checkpoint(Path::new(weights), Path::new(out)),
+        ["matrix", rounds] => matrix_rate(number(rounds)?),
+        ["tree", checkpoint, residues, children, threads, rounds] => {
+            let surrogate = Surrogate::load(Path::new(checkpoint))?;
             let (l, n, rounds) = (number(residues)?, number(children)?, number(rounds)?);
             pool(number(threads)?)?.install(|| tree(&surrogate, l, n, rounds))
         }
@@ -51,7 +54,8 @@ fn main() -> Result<()> {
             on_device(device, number(residues)?, number(draws)?, number(rounds)?)
         }
         _ => bail!(
-            "usage: weights FILE | device … | velocity|step WEIGHTS CASE THREADS ROUNDS | tree …"
+            "usage: weights FILE | checkpoint … | matrix ROUNDS | device … | velocity|step WEIGHTS \
+             CASE THREADS ROUNDS | tree …"
         ),
     }
 }
@@ -165,13 +169,27 @@ impl Case {
     }
 }
 
-fn surrogate(weights: &Path) -> Result<Surrogate> {
+/// The weights as a checkpoint, which a sampler loads.
+fn write_checkpoint(weights: &Path, out: &Path) -> Result<()> {
     let mut values = params::Values::new();
     for (name, tensor) in read_weights(weights)? {
         values.insert(name, (tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?));
     }
-    let bytes = checkpoint::untrained(&NetworkConfig::full(), &values)?;
-    Ok(Surrogate::from_checkpoint(checkpoint::parse(&bytes, weights)?)?)
+    Ok(std::fs::write(out, checkpoint::untrained(&NetworkConfig::full(), &values)?)?)
+}
+
+/// Rate of the matrix library in a product that fits caches, GFLOP/s: what a network can hope for.
+fn matrix_rate(rounds: usize) -> Result<()> {
+    let n = 1024;
+    let a = Tensor::rand(-1.0f32, 1.0, (n, n), &Device::Cpu)?;
+    let mut best = f64::INFINITY;
+    for _ in 0..rounds.max(1) {
+        let began = Instant::now();
+        std::hint::black_box(a.matmul(&a)?);
+        best = best.min(began.elapsed().as_secs_f64());
+    }
+    println!("{}", json!({ "gflop_per_s": 2.0 * (n as f64).powi(3) / best / 1e9 }));
+    Ok(())
 }
 
 /// Draws per second on a device, from starts of 16 children each, as a tree asks for them.

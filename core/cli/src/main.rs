@@ -41,6 +41,8 @@ enum Command {
     Evaluate(commands::evaluate::Arguments),
     /// Compare surrogates with MD and null proposers on systems they never saw.
     Benchmark(commands::benchmark::Arguments),
+    /// What an independent conformation costs, from MD and from a surrogate.
+    BreakEven(commands::break_even::Arguments),
     /// Split sequences into sets that are not alike, with MMseqs2, and prove it.
     Split(commands::split::Arguments),
     /// Show a surrogate's model card.
@@ -91,6 +93,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Sample(a) => commands::sample::run(&host()?, &a),
         Command::Check(a) => commands::check::run(&host()?, &a),
         Command::Benchmark(a) => commands::benchmark::run(&host()?, &a),
+        Command::BreakEven(a) => commands::break_even::run(&host()?, &a),
         Command::Evaluate(a) => commands::evaluate::run(&host()?, &a),
         Command::Split(a) => commands::split::run(&a),
         Command::Model(a) => commands::model::run(&a),

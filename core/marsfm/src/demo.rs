@@ -242,6 +242,7 @@ fn train_small(
             start_from: None,
             steps: SMALL_STEPS,
             batch: small::batch(crop),
+            accumulate: 1,
             rng_seed: request.rng_seed,
             validate_every: 100,
             validation_samples: 0,

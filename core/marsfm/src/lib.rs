@@ -10,6 +10,7 @@ use std::path::Path;
 
 pub mod adaptive;
 pub mod benchmark;
+pub mod break_even;
 pub mod check;
 pub mod demo;
 mod demo_report;
@@ -38,6 +39,23 @@ pub use marsfm_trajectory::{AtomicFile, write_atomically};
 /// Reads a surrogate's model card without its weights.
 pub fn read_card(path: &Path) -> Result<surrogate::card::ModelCard, surrogate::SurrogateError> {
     surrogate::checkpoint::read_card(path)
+}
+
+/// The losses of a training run over its steps as a picture (SVG); `None` if the card has none.
+pub fn loss_plot(card: &surrogate::card::ModelCard) -> Option<String> {
+    let losses = &card.training.as_ref()?.losses;
+    let train = losses.iter().map(|(step, loss, _)| (*step as f64, *loss)).collect();
+    let held_out = losses.iter().filter_map(|(step, _, v)| v.map(|v| (*step as f64, v))).collect();
+    let mut series = vec![marsfm_report::Series::new("training", train)];
+    let held_out = marsfm_report::Series::new("validation", held_out);
+    series.extend((!held_out.points.is_empty()).then_some(held_out));
+    let plot = marsfm_report::LinePlot {
+        x_label: "step".into(),
+        y_label: "loss".into(),
+        series,
+        ..marsfm_report::LinePlot::default()
+    };
+    (!losses.is_empty()).then(|| plot.svg())
 }
 
 /// Limits the threads of this process; `None` leaves one per core. Results do not depend on it.

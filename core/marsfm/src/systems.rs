@@ -58,6 +58,39 @@ impl SystemFiles {
     }
 }
 
+/// Replicas per temperature in an mdCATH file.
+const MDCATH_REPLICAS: usize = 5;
+
+impl SystemFiles {
+    /// The replicas at one temperature of an mdCATH file, and what is missing there, in words.
+    pub fn in_mdcath(host: &Host, path: &Path, kelvin: u32) -> Result<(Self, Vec<String>)> {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = stem.strip_prefix("mdcath_dataset_").unwrap_or(&stem).to_string();
+        let (mut trajectories, mut missing) = (Vec::new(), Vec::new());
+        for replica in 0..MDCATH_REPLICAS {
+            let part = PathBuf::from(format!("{}#{kelvin}/{replica}", path.display()));
+            match host.open(&part, None) {
+                Ok(_) => trajectories.push(part),
+                Err(e) => missing.push(e.to_string()),
+            }
+        }
+        if trajectories.is_empty() {
+            bail!("{}", missing.join("; "));
+        }
+        Ok((Self { name, topology: path.into(), trajectories, frame_ps: None }, missing))
+    }
+
+    /// The system of a recipe: `root/mdcath_dataset_NAME.h5` at `kelvin` if there is such a file,
+    /// else the files of `root/NAME`.
+    pub fn of_recipe(host: &Host, root: &Path, name: &str, kelvin: f64) -> Result<Self> {
+        let domain = root.join(format!("mdcath_dataset_{name}.h5"));
+        if domain.is_file() {
+            return Ok(Self::in_mdcath(host, &domain, kelvin.round() as u32)?.0);
+        }
+        Self::in_folder(root, name)
+    }
+}
+
 /// A system in memory.
 pub struct System {
     /// Name.

@@ -75,7 +75,9 @@ pub fn train(
     let mut done = 0;
     let mut prepare = |names: &[String]| -> Result<Vec<TrainingSystem>> {
         let one = |name: &String| {
-            let system = System::load(host, &SystemFiles::in_folder(&root, name)?)?;
+            let kelvin = recipe.domain.temperature_kelvin;
+            let files = SystemFiles::of_recipe(host, &root, name, kelvin)?;
+            let system = System::load(host, &files)?;
             let prepared = prepare_system(&system, &recipe)?;
             done += 1;
             event(TrainEvent::Prepared { name, done: (done, total) });

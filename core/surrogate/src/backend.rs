@@ -23,6 +23,35 @@ pub struct Batch {
     pub weights: Vec<f64>,
 }
 
+impl Batch {
+    /// The same samples in `n` batches of equal size (which divides their number), in order.
+    pub fn parts(self, n: usize) -> impl Iterator<Item = Self> {
+        let samples = self.t.len();
+        assert!(n > 0 && samples.is_multiple_of(n), "{samples} samples in {n} equal parts");
+        fn slice<T: Clone>(all: &[T], part: usize, n: usize) -> Vec<T> {
+            let size = all.len() / n;
+            all[part * size..][..size].to_vec()
+        }
+        (0..n).map(move |i| {
+            let c = &self.condition;
+            Self {
+                condition: Condition {
+                    residues: c.residues,
+                    frames: slice(&c.frames, i, n).into(),
+                    residue_types: slice(&c.residue_types, i, n),
+                    x_cond: slice(&c.x_cond, i, n),
+                    x_cond_mask: slice(&c.x_cond_mask, i, n),
+                    mask: c.mask.as_ref().map(|m| slice(m, i, n)),
+                },
+                x: slice(&self.x, i, n),
+                u: slice(&self.u, i, n),
+                t: slice(&self.t, i, n),
+                weights: slice(&self.weights, i, n),
+            }
+        })
+    }
+}
+
 /// Loss of a batch and the gradient of every parameter that takes part, by name.
 pub type LossAndGradients = (f64, BTreeMap<String, Vec<f32>>);
 

@@ -9,6 +9,7 @@ pub mod checkpoint;
 mod config;
 mod error;
 mod kernels;
+mod layers;
 mod local;
 mod loss;
 mod modulation;

@@ -39,16 +39,19 @@ impl Local {
     /// Uploads parameters.
     pub fn new(
         config: &NetworkConfig,
-        values: &Values,
+        values: Values,
         device: &Device,
     ) -> Result<Self, SurrogateError> {
-        let tensors = params::tensors(values, DType::F32, device)?;
+        let mut tensors = params::Tensors::new();
+        for (name, (shape, data)) in values {
+            tensors.insert(name, Tensor::from_vec(data, shape, device)?);
+        }
         let name = match device.location() {
             candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
             candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
             candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
         };
-        Ok(Self { device: name, network: Network::new(config, &tensors)? })
+        Ok(Self { device: name, network: Network::consuming(config, tensors)? })
     }
 
     fn tokens_per_call(&self, residues: usize) -> usize {

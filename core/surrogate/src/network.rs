@@ -6,17 +6,18 @@
 //! parent) the conditioning stack runs once per parent, and where all share t the modulation
 //! vectors are one row (METHOD 5). Both give the same numbers as one call per sample.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
 use crate::kernels::{
-    Attention, Axis, IpaKernel, Modulation, add_shared, affine_norm, gated_residual, gelu, linear,
-    modulated_norm,
+    Attention, Axis, IpaKernel, Modulation, add_shared, affine_norm, gated_residual, modulated_norm,
 };
 use marsfm_geometry::LATENT;
 
+use crate::layers::{FeedForward, Linear, SelfAttention};
 use crate::modulation::{Memory, Modulations};
 use crate::params::Tensors;
 use crate::{NetworkConfig, SurrogateError};
@@ -71,39 +72,22 @@ impl Tap {
             kept.insert(name(), value.clone());
         }
     }
-}
 
-struct Linear {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Linear {
-    fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(linear(x, &self.weight, &self.bias)?)
-    }
-}
-
-struct SelfAttention {
-    qkv: Linear,
-    bias: Tensor,
-    out: Linear,
-}
-
-impl SelfAttention {
-    fn apply(&self, x: &Tensor, how: Attention) -> Result<Tensor> {
-        self.out.apply(&how.forward(&self.qkv.apply(x)?, &self.bias)?)
-    }
-}
-
-struct FeedForward {
-    fc1: Linear,
-    fc2: Linear,
-}
-
-impl FeedForward {
-    fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        self.fc2.apply(&gelu(&self.fc1.apply(x)?)?)
+    /// h + gate × the map of x, in one go unless someone listens to the map's own result.
+    fn gated(
+        &mut self,
+        name: impl FnOnce() -> String,
+        map: &Linear,
+        x: &Tensor,
+        h: &Tensor,
+        (mods, gate): (&Tensor, usize),
+    ) -> Result<Tensor> {
+        if self.0.is_none() {
+            return map.gated(x, h, mods, gate);
+        }
+        let y = map.apply(x)?;
+        self.note(name, &y);
+        Ok(gated_residual(h, &y, mods, gate)?)
     }
 }
 
@@ -164,23 +148,29 @@ impl Network {
     /// Assembles a network from named tensors (all of one type, on one device). Joint projections
     /// are concatenated here, so gradients flow back to the named parameters.
     pub fn new(config: &NetworkConfig, tensors: &Tensors) -> Result<Self> {
+        Self::assemble(config, |name| tensors.get(name).cloned())
+    }
+
+    /// The same of tensors that nobody else needs: each is given up as soon as it is laid out, so
+    /// that the parameters are hardly ever held twice.
+    pub(crate) fn consuming(config: &NetworkConfig, tensors: Tensors) -> Result<Self> {
+        let tensors = RefCell::new(tensors);
+        Self::assemble(config, |name| tensors.borrow_mut().remove(name))
+    }
+
+    fn assemble(config: &NetworkConfig, find: impl Fn(&str) -> Option<Tensor>) -> Result<Self> {
         let get = |name: &str| -> Result<Tensor> {
-            tensors
-                .get(name)
-                .cloned()
-                .ok_or_else(|| SurrogateError::Input(format!("parameter {name} is missing")))
+            find(name).ok_or_else(|| SurrogateError::Input(format!("parameter {name} is missing")))
+        };
+        let parts = |name: &str| -> Result<(Tensor, Tensor)> {
+            Ok((get(&format!("{name}.weight"))?, get(&format!("{name}.bias"))?))
         };
         let layer = |name: &str| -> Result<Linear> {
-            Ok(Linear {
-                weight: get(&format!("{name}.weight"))?,
-                bias: get(&format!("{name}.bias"))?,
-            })
+            let (weight, bias) = parts(name)?;
+            Linear::new(weight, bias)
         };
         let joint = |names: &[String]| -> Result<Linear> {
-            let parts: Vec<Linear> = names.iter().map(|n| layer(n)).collect::<Result<_>>()?;
-            let weights: Vec<&Tensor> = parts.iter().map(|p| &p.weight).collect();
-            let biases: Vec<&Tensor> = parts.iter().map(|p| &p.bias).collect();
-            Ok(Linear { weight: Tensor::cat(&weights, 0)?, bias: Tensor::cat(&biases, 0)? })
+            Linear::joint(&names.iter().map(|n| parts(n)).collect::<Result<Vec<_>>>()?)
         };
         let c = config.embed_dim;
         let attention = |name: String| -> Result<SelfAttention> {
@@ -198,12 +188,12 @@ impl Network {
         };
         let ipa_layer = |i: usize| -> Result<IpaLayer> {
             let at = |rest: &str| format!("ipa_layers.{i}.{rest}");
-            let parts = ["linear_q", "linear_kv", "linear_q_points", "linear_kv_points"];
+            let maps = ["linear_q", "linear_kv", "linear_q_points", "linear_kv_points"];
             Ok(IpaLayer {
                 modulation: layer(&at("adaLN_modulation.1"))?,
                 norm_weight: get(&at("ipa_norm.weight"))?,
                 norm_bias: get(&at("ipa_norm.bias"))?,
-                projection: joint(&parts.map(|p| at(&format!("ipa.{p}"))))?,
+                projection: joint(&maps.map(|p| at(&format!("ipa.{p}"))))?,
                 head_weights: get(&at("ipa.head_weights"))?,
                 out: layer(&at("ipa.linear_out"))?,
                 mha_l: attention(at("mha_l"))?,
@@ -218,14 +208,14 @@ impl Network {
                 ffn: ffn(format!("layers.{i}"))?,
             })
         };
-        let latent_to_emb = layer("latent_to_emb")?;
+        let types = get("aatype_to_emb.weight")?;
         Ok(Self {
-            dtype: latent_to_emb.weight.dtype(),
-            device: latent_to_emb.weight.device().clone(),
-            latent_to_emb,
+            dtype: types.dtype(),
+            device: types.device().clone(),
+            latent_to_emb: layer("latent_to_emb")?,
             cond_to_emb: layer("cond_to_emb")?,
             mask_to_emb: get("mask_to_emb.weight")?,
-            aatype_to_emb: get("aatype_to_emb.weight")?,
+            aatype_to_emb: types,
             time: (layer("t_embedder.mlp.0")?, layer("t_embedder.mlp.2")?),
             ipa_layers: (0..config.num_layers).map(ipa_layer).collect::<Result<_>>()?,
             layers: (0..config.num_layers).map(dit_layer).collect::<Result<_>>()?,
@@ -270,7 +260,7 @@ impl Network {
         let flags = Tensor::from_vec(flags, p * t * l, &self.device)?;
         let flags = self.mask_to_emb.index_select(&flags, 0)?;
         tap.note(|| "mask_to_emb".into(), &flags);
-        let mut tokens = (cond + flags)?;
+        let mut tokens = add_shared(&cond, &flags, 1)?;
         if self.config.abs_pos_emb {
             let table = Tensor::from_vec(position_table(l, c), (1, l, c), &self.device)?;
             tokens = tokens
@@ -371,13 +361,11 @@ impl Network {
             tap.note(at(".ipa"), &points);
             y = add_shared(&y, &points, 1)?;
             let normed = modulated_norm(&y, mods, Modulation { shift: 0, scale: 1, eps: EPS })?;
-            let attended = layer.mha_l.apply(&normed, how.clone())?;
-            tap.note(at(".mha_l"), &attended);
-            y = gated_residual(&y, &attended, mods, 2)?;
+            let heads = layer.mha_l.heads(&normed, &how)?;
+            y = tap.gated(at(".mha_l"), &layer.mha_l.out, &heads, &y, (mods, 2))?;
             let normed = modulated_norm(&y, mods, Modulation { shift: 3, scale: 4, eps: EPS })?;
-            let fed = layer.ffn.apply(&normed)?;
-            tap.note(at(".fc2"), &fed);
-            y = gated_residual(&y, &fed, mods, 5)?;
+            let hidden = layer.ffn.hidden(&normed)?;
+            y = tap.gated(at(".fc2"), &layer.ffn.fc2, &hidden, &y, (mods, 5))?;
             tap.note(at(""), &y);
         }
         Ok(y)
@@ -392,16 +380,11 @@ impl Network {
         (p, n, t, l): (usize, usize, usize, usize),
         tap: &mut Tap,
     ) -> Result<Tensor> {
-        let c = self.config.embed_dim;
         let b = p * n;
         let embedded = self.latent_to_emb.apply(x)?;
         tap.note(|| "latent_to_emb".into(), &embedded);
         // Condition tokens [P, T, L, C] + conditioning stack [P, 1, L, C], shared by n children.
-        let context = prepared
-            .tokens
-            .reshape((p, t, l, c))?
-            .broadcast_add(&y.reshape((p, 1, l, c))?)?
-            .reshape((p, 1, t * l * c))?;
+        let context = add_shared(&prepared.tokens, y, p)?;
         let mut h = add_shared(&embedded, &context, p)?;
         let mask = prepared.token_mask.as_ref().map(|m| {
             let row = |i: usize| (0..n).flat_map(move |_| i * t * l..(i + 1) * t * l);
@@ -413,17 +396,14 @@ impl Network {
             let at = |rest: &'static str| move || format!("layers.{i}{rest}");
             tap.note(at(".adaLN_modulation"), mods);
             let normed = modulated_norm(&h, mods, Modulation { shift: 0, scale: 1, eps: EPS })?;
-            let attended = layer.mha_l.apply(&normed, over(Axis::Residues))?;
-            tap.note(at(".mha_l"), &attended);
-            h = gated_residual(&h, &attended, mods, 2)?;
+            let heads = layer.mha_l.heads(&normed, &over(Axis::Residues))?;
+            h = tap.gated(at(".mha_l"), &layer.mha_l.out, &heads, &h, (mods, 2))?;
             let normed = modulated_norm(&h, mods, Modulation { shift: 3, scale: 4, eps: EPS })?;
-            let attended = layer.mha_t.apply(&normed, over(Axis::Frames))?;
-            tap.note(at(".mha_t"), &attended);
-            h = gated_residual(&h, &attended, mods, 5)?;
+            let heads = layer.mha_t.heads(&normed, &over(Axis::Frames))?;
+            h = tap.gated(at(".mha_t"), &layer.mha_t.out, &heads, &h, (mods, 5))?;
             let normed = modulated_norm(&h, mods, Modulation { shift: 6, scale: 7, eps: EPS })?;
-            let fed = layer.ffn.apply(&normed)?;
-            tap.note(at(".fc2"), &fed);
-            h = gated_residual(&h, &fed, mods, 8)?;
+            let hidden = layer.ffn.hidden(&normed)?;
+            h = tap.gated(at(".fc2"), &layer.ffn.fc2, &hidden, &h, (mods, 8))?;
             tap.note(at(""), &h);
         }
         tap.note(|| "emb_to_latent.adaLN_modulation".into(), &mods.head);

@@ -53,7 +53,7 @@ impl Surrogate {
 
     /// Uses a checkpoint in memory, on a device of the tensor library.
     pub fn on(checkpoint: Checkpoint, device: &Device) -> Result<Self, SurrogateError> {
-        let local = Local::new(&checkpoint.card.network, &checkpoint.values, device)?;
+        let local = Local::new(&checkpoint.card.network, checkpoint.values, device)?;
         Ok(Self::with_backend(checkpoint.card, checkpoint.sha256, Arc::new(local)))
     }
 

@@ -74,6 +74,12 @@ impl Recipe {
         if r.batch == 0 || r.crop == 0 || r.validate_every == 0 {
             return bad("run.batch, run.crop and run.validate_every are at least 1".into());
         }
+        if r.accumulate == 0 || !r.batch.is_multiple_of(r.accumulate) {
+            return bad(format!(
+                "run.accumulate = {} does not divide run.batch = {}",
+                r.accumulate, r.batch
+            ));
+        }
         Ok(())
     }
 }
@@ -168,6 +174,11 @@ pub struct RunRecipe {
     pub steps: u64,
     /// Samples per step.
     pub batch: usize,
+    /// Parts that a step's batch is computed in, one after the other, to save memory: it must
+    /// divide the batch. The step is the same step up to rounding: the same samples, in the same
+    /// order, their gradients averaged over the parts in order.
+    #[serde(default = "single", skip_serializing_if = "is_single")]
+    pub accumulate: usize,
     /// Seed of weights, pairs, times and noise.
     pub rng_seed: u64,
     /// Steps between validations.
@@ -200,6 +211,14 @@ pub struct RunRecipe {
     /// relative to the recipe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_from: Option<PathBuf>,
+}
+
+fn single() -> usize {
+    1
+}
+
+fn is_single(n: &usize) -> bool {
+    *n == 1
 }
 
 fn one() -> f64 {

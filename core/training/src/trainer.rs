@@ -1,6 +1,7 @@
 //! The training loop: batch → velocity → loss → gradients → step, with validation of the averaged
 //! weights on fixed samples, saved states and deterministic resume.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -107,7 +108,7 @@ impl Trainer<'_> {
         while optimiser.step < steps && go_on {
             let step = optimiser.step;
             let data = self.sets.at(rng_seed, step).batch(batch, rng_seed, step)?;
-            let (loss, gradients) = self.gradients(&optimiser.values(), &data)?;
+            let (loss, gradients) = self.gradients(&optimiser.values(), data)?;
             if !loss.is_finite() {
                 return Err(TrainingError::Diverged { step, loss });
             }
@@ -145,15 +146,33 @@ impl Trainer<'_> {
         Ok(Trained { values: optimiser.averaged(), losses: progress.losses, steps: optimiser.step })
     }
 
+    /// Loss and gradients of a batch, in as many parts as the recipe says: the mean over the parts
+    /// (of equal size), summed in their order.
     fn gradients(
         &self,
         values: &params::Values,
-        batch: &Batch,
+        batch: Batch,
     ) -> Result<LossAndGradients, TrainingError> {
-        Ok(match &self.backend {
-            Some(backend) => backend.gradients(values, batch)?,
-            None => marsfm_surrogate::gradients(&self.recipe.network, values, batch, &Device::Cpu)?,
-        })
+        let network = &self.recipe.network;
+        let of = |part: &Batch| match &self.backend {
+            Some(backend) => backend.gradients(values, part),
+            None => marsfm_surrogate::gradients(network, values, part, &Device::Cpu),
+        };
+        let parts = self.recipe.run.accumulate;
+        if parts == 1 {
+            return Ok(of(&batch)?);
+        }
+        let share = 1.0 / parts as f64;
+        let (mut loss, mut sum) = (0.0, BTreeMap::<String, Vec<f32>>::new());
+        for part in batch.parts(parts) {
+            let (own, gradients) = of(&part)?;
+            loss += own * share;
+            for (name, gradient) in gradients {
+                let sum = sum.entry(name).or_insert_with(|| vec![0.0; gradient.len()]);
+                sum.iter_mut().zip(gradient).for_each(|(s, g)| *s += g * share as f32);
+            }
+        }
+        Ok((loss, sum))
     }
 
     fn validate(&self, optimiser: &Optimiser) -> Result<Option<f64>, TrainingError> {

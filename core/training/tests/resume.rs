@@ -46,6 +46,7 @@ fn recipe(steps: u64) -> Recipe {
         run: RunRecipe {
             steps,
             batch: 16,
+            accumulate: 1,
             rng_seed: 5,
             validate_every: 20,
             validation_samples: 128,
@@ -105,6 +106,44 @@ fn a_stopped_and_resumed_run_ends_bit_equal_and_learns() {
     let (first, last) = (whole.losses[0].2.unwrap(), whole.losses[2].2.unwrap());
     assert!(last < 0.8 * first, "validation loss {first} -> {last}");
     assert!(whole.values.values().all(|(_, v)| v.iter().all(|v| v.is_finite())));
+}
+
+/// A step in parts is the whole step up to rounding, and as reproducible.
+#[test]
+fn a_batch_in_parts_is_the_same_step() {
+    let (folder, set, whole) = (tempfile::tempdir().unwrap(), set(), recipe(12));
+    let mut parts = whole.clone();
+    parts.run.accumulate = 4;
+    let train = |recipe: &Recipe, name: &str, stop: u64| {
+        let trainer = Trainer {
+            recipe,
+            sets: Sets { train: &set, validation: None, replay: None },
+            run_sha256: "x".into(),
+            state: folder.path().join(name),
+            start: None,
+            backend: None,
+        };
+        let mut losses = Vec::new();
+        let report = |s: &marsfm_training::Status| {
+            losses.push(s.loss);
+            s.step < stop
+        };
+        (trainer.run(report).unwrap().values, losses)
+    };
+    let (a, first) = train(&whole, "whole", u64::MAX);
+    let (b, second) = train(&parts, "parts", u64::MAX);
+    for (x, y) in first.iter().zip(&second) {
+        assert!((x - y).abs() < 1e-4 * x, "losses {x} and {y}");
+    }
+    let changed = a.iter().any(|(name, (_, x))| *x != b[name].1);
+    assert!(changed, "four parts give the very bits of one: were they computed as one?");
+    train(&parts, "stopped", 5);
+    assert_eq!(train(&parts, "stopped", u64::MAX).0, b, "resumed in the middle");
+    for bad in [0, 5, 32] {
+        parts.run.accumulate = bad;
+        let error = parts.check().unwrap_err().to_string();
+        assert!(error.contains("accumulate"), "{error}");
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
             println!("  {}:{index} {device}", backend.name);
         }
         for why in &backend.failures {
-            println!("  none: {why}");
+            println!("  {}: {why}", if backend.devices.is_empty() { "none" } else { "but" });
         }
     }
     Ok(ExitCode::SUCCESS)

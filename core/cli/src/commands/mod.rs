@@ -1,6 +1,7 @@
 //! One module per command: its arguments and how its result is told.
 
 pub mod benchmark;
+pub mod break_even;
 pub mod check;
 pub mod demo;
 pub mod devices;

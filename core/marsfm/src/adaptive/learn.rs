@@ -159,6 +159,7 @@ impl Learner {
                 start_from: start,
                 steps: learn.steps,
                 batch: learn.batch.min(small::batch(crop)),
+                accumulate: 1,
                 rng_seed: self.settings.rng_seed.wrapping_add(epoch as u64),
                 validate_every: learn.steps,
                 validation_samples: 512,

@@ -2,13 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use marsfm_host::Host;
 
 use crate::systems::SystemFiles;
-
-/// Replicas that mdCATH has of each domain and temperature.
-const MDCATH_REPLICAS: usize = 5;
 
 /// One protein with its MD.
 #[derive(Clone, Debug)]
@@ -38,19 +35,10 @@ impl Target {
         kelvin: u32,
         notes: &mut Vec<String>,
     ) -> Result<Self> {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let name = stem.strip_prefix("mdcath_dataset_").unwrap_or(&stem).to_string();
-        let (mut reference, mut missing) = (Vec::new(), Vec::new());
-        for replica in 0..MDCATH_REPLICAS {
-            let part = PathBuf::from(format!("{}#{kelvin}/{replica}", path.display()));
-            match host.open(&part, None) {
-                Ok(_) => reference.push(part),
-                Err(e) => missing.push(e.to_string()),
-            }
-        }
-        ensure!(!reference.is_empty(), "{}", missing.join("; "));
+        let (files, missing) = SystemFiles::in_mdcath(host, path, kelvin)?;
+        let SystemFiles { name, topology, trajectories: reference, .. } = files;
         notes.extend(missing.into_iter().map(|m| format!("{name}, a replica left out: {m}")));
-        Ok(Self { name, topology: path.into(), native: None, reference })
+        Ok(Self { name, topology, native: None, reference })
     }
 }
 

@@ -5,11 +5,15 @@
 //! in the working precision. The sequence runs over residues or over frames of the same `[B·T·L,
 //! C]` token matrix; strides replace transposes. Memory: one head's n×(n+1) probabilities per task.
 
+#![allow(unsafe_code)]
+
+use std::ops::Range;
+
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::op::{by_dtype, elements, fused, stored};
-use super::real::{Real, axpy, dot, sum_of};
+use super::op::{Shared, by_dtype, elements, fused, stored};
+use super::real::{Real, axpy, dispatch, dot, largest, padded, small_product, sum_of};
 
 /// Along which axis of the `[B, T, L]` tokens a sequence runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,10 +139,12 @@ fn rotary_table(n: usize, hd: usize) -> (Vec<f64>, Vec<f64>) {
     )
 }
 
-/// One head of one sequence: rotated q, and k and v with the bias appended.
+/// One head of one sequence: rotated q `[n, hd]`; k and v with the bias appended, k also
+/// transposed; probabilities. Rows are padded to whole lanes.
 struct Head<T> {
     q: Vec<T>,
     k: Vec<T>,
+    k_t: Vec<T>,
     v: Vec<T>,
     p: Vec<T>,
 }
@@ -179,45 +185,56 @@ impl<'a, T: Real> Kernel<'a, T> {
         T::of((self.hd as f64).powf(-0.5))
     }
 
+    /// Row lengths of q, k and v, and of the probabilities.
+    fn widths(&self) -> (usize, usize) {
+        (padded(self.hd), padded(self.n + 1))
+    }
+
     fn scratch(&self) -> Head<T> {
-        let (n, hd) = (self.n, self.hd);
+        let (n, (w, keys)) = (self.n, self.widths());
         let zeros = |len| vec![T::zero(); len];
         Head {
-            q: zeros(n * hd),
-            k: zeros((n + 1) * hd),
-            v: zeros((n + 1) * hd),
-            p: zeros(n * (n + 1)),
+            q: zeros(n * w),
+            k: zeros((n + 1) * w),
+            k_t: zeros(w * keys),
+            v: zeros((n + 1) * w),
+            p: zeros(n * keys),
         }
     }
 
     /// Fills `head` with the turned q and k, v, and the probabilities.
+    #[inline(always)]
     fn attend(&self, sequence: usize, h: usize, head: &mut Head<T>) {
-        let (n, hd, c) = (self.n, self.hd, self.c);
+        let (n, hd, c, (w, keys)) = (self.n, self.hd, self.c, self.widths());
         let (first, step) = self.op.tokens(sequence);
         for i in 0..n {
             let row = &self.qkv[(first + i * step) * 3 * c + h * hd..];
-            self.turn(&row[..hd], i, self.scale(), false, &mut head.q[i * hd..][..hd]);
-            self.turn(&row[c..][..hd], i, T::one(), false, &mut head.k[i * hd..][..hd]);
-            head.v[i * hd..][..hd].copy_from_slice(&row[2 * c..][..hd]);
+            self.turn(&row[..hd], i, self.scale(), false, &mut head.q[i * w..][..hd]);
+            self.turn(&row[c..][..hd], i, T::one(), false, &mut head.k[i * w..][..hd]);
+            head.v[i * w..][..hd].copy_from_slice(&row[2 * c..][..hd]);
         }
-        self.turn(&self.bias[h * hd..][..hd], n, T::one(), false, &mut head.k[n * hd..][..hd]);
-        head.v[n * hd..][..hd].copy_from_slice(&self.bias[c + h * hd..][..hd]);
-        for i in 0..n {
-            let q = &head.q[i * hd..][..hd];
-            let p = &mut head.p[i * (n + 1)..][..n + 1];
-            for (j, p) in p.iter_mut().enumerate() {
-                let masked = j < n && self.op.mask.as_ref().is_some_and(|m| !m[first + j * step]);
-                let key = &head.k[j * hd..][..hd];
-                *p = if masked { T::of(f64::NEG_INFINITY) } else { dot(q, key) };
+        self.turn(&self.bias[h * hd..][..hd], n, T::one(), false, &mut head.k[n * w..][..hd]);
+        head.v[n * w..][..hd].copy_from_slice(&self.bias[c + h * hd..][..hd]);
+        for (j, k) in head.k.chunks_exact(w).enumerate() {
+            for (d, k) in k[..hd].iter().enumerate() {
+                head.k_t[d * keys + j] = *k;
             }
-            softmax(p);
+        }
+        small_product((hd, keys), (&head.q, w), &head.k_t, &mut head.p);
+        for p in head.p.chunks_exact_mut(keys) {
+            if let Some(mask) = &self.op.mask {
+                let masked = (0..n).filter(|j| !mask[first + j * step]);
+                masked.for_each(|j| p[j] = T::of(f64::NEG_INFINITY));
+            }
+            softmax(&mut p[..=n]);
         }
     }
 }
 
 /// Softmax of one row in place. A masked entry (-∞) gets at most e⁻⁸⁷ of the largest weight.
+#[inline(always)]
 pub fn softmax<T: Real>(p: &mut [T]) {
-    let max = p.iter().copied().fold(T::of(f64::NEG_INFINITY), |m, v| if v > m { v } else { m });
+    let max = largest(p);
     p.iter_mut().for_each(|v| *v -= max);
     T::exp_slice(p);
     let inverse = T::one() / sum_of(p.len(), |i| p[i]);
@@ -283,101 +300,111 @@ fn sequences_per_task(n: usize) -> usize {
     (64 / n.max(1)).max(1)
 }
 
-/// Results of a task: rows of its sequences in sequence order, `width` per token.
-fn scatter<T: Real>(op: &Attention, tasks: Vec<Vec<T>>, width: usize, out: &mut [T]) {
-    let (n, per_task) = (op.length(), sequences_per_task(op.length()));
-    for (task, rows) in tasks.into_iter().enumerate() {
-        for (i, row) in rows.chunks_exact(width).enumerate() {
-            let (first, step) = op.tokens(task * per_task + i / n);
-            out[(first + i % n * step) * width..][..width].copy_from_slice(row);
-        }
-    }
-}
-
 fn forward<T: Real>(x: Arg, b: Arg, op: &Attention) -> Result<(CpuStorage, Shape)> {
     let (rows, c) = (x.1.shape().dims2()?.0, b.1.shape().dims2()?.1);
     let kernel = Kernel::new(op, elements::<T>(x.0, x.1)?, elements::<T>(b.0, b.1)?, c);
-    let (n, hd, per_task) = (kernel.n, kernel.hd, sequences_per_task(kernel.n));
-    let (total, tasks) = (op.sequences(), op.sequences().div_ceil(per_task));
-    let task = |task: usize| {
+    let (total, per_task) = (op.sequences(), sequences_per_task(kernel.n));
+    let mut y = vec![T::zero(); rows * c];
+    let out = Shared(y.as_mut_ptr());
+    (0..total.div_ceil(per_task)).into_par_iter().for_each(|task| {
         let sequences = (task * per_task)..((task + 1) * per_task).min(total);
-        let mut out = vec![T::zero(); sequences.len() * n * c];
-        let mut head = kernel.scratch();
-        for (local, s) in sequences.enumerate() {
-            for h in 0..op.heads {
-                kernel.attend(s, h, &mut head);
-                for i in 0..n {
-                    let y = &mut out[(local * n + i) * c + h * hd..][..hd];
-                    for j in 0..=n {
-                        axpy(head.p[i * (n + 1) + j], &head.v[j * hd..][..hd], y);
-                    }
-                }
+        let (kernel, out) = (&kernel, &out);
+        dispatch!([T] forward_task(kernel: &Kernel<T>, sequences: Range<usize>, out: &Shared<T>) -> ());
+    });
+    stored(y, (rows, c))
+}
+
+#[inline(always)]
+fn forward_task<T: Real>(kernel: &Kernel<T>, sequences: Range<usize>, out: &Shared<T>) {
+    let (n, hd, c, (w, keys)) = (kernel.n, kernel.hd, kernel.c, kernel.widths());
+    let mut head = kernel.scratch();
+    let mut y = vec![T::zero(); n * w];
+    for s in sequences {
+        let (first, step) = kernel.op.tokens(s);
+        for h in 0..kernel.op.heads {
+            kernel.attend(s, h, &mut head);
+            small_product((n + 1, w), (&head.p, keys), &head.v, &mut y);
+            for (i, y) in y.chunks_exact(w).enumerate() {
+                let at = (first + i * step) * c + h * hd;
+                // SAFETY: every (token, head) is written by one sequence alone, inside `[rows, c]`.
+                unsafe { out.write(at, &y[..hd]) };
             }
         }
-        out
-    };
-    let results: Vec<Vec<T>> = (0..tasks).into_par_iter().map(task).collect();
-    let mut y = vec![T::zero(); rows * c];
-    scatter(op, results, c, &mut y);
-    stored(y, (rows, c))
+    }
 }
 
 fn backward<T: Real>(x: Arg, b: Arg, g: Arg, op: &Attention) -> Result<(CpuStorage, Shape)> {
     let (rows, c) = (x.1.shape().dims2()?.0, b.1.shape().dims2()?.1);
     let grad = elements::<T>(g.0, g.1)?;
     let kernel = Kernel::new(op, elements::<T>(x.0, x.1)?, elements::<T>(b.0, b.1)?, c);
-    let (n, hd, per_task) = (kernel.n, kernel.hd, sequences_per_task(kernel.n));
-    let (total, tasks) = (op.sequences(), op.sequences().div_ceil(per_task));
+    let (total, per_task) = (op.sequences(), sequences_per_task(kernel.n));
+    let mut packed = vec![T::zero(); rows * 3 * c + 2 * c];
+    let out = Shared(packed.as_mut_ptr());
     let task = |task: usize| {
         let sequences = (task * per_task)..((task + 1) * per_task).min(total);
-        let mut out = vec![T::zero(); sequences.len() * n * 3 * c];
-        let mut dbias = vec![T::zero(); 2 * c];
-        let mut head = kernel.scratch();
-        let (mut dq, mut dk, mut dv) =
-            (vec![T::zero(); n * hd], vec![T::zero(); (n + 1) * hd], vec![T::zero(); (n + 1) * hd]);
-        let mut dp = vec![T::zero(); n + 1];
-        let mut turned = vec![T::zero(); hd];
-        for (local, s) in sequences.enumerate() {
-            let (first, step) = op.tokens(s);
-            for h in 0..op.heads {
-                kernel.attend(s, h, &mut head);
-                for d in [&mut dq, &mut dk, &mut dv] {
-                    d.fill(T::zero());
-                }
-                for i in 0..n {
-                    let dy = &grad[(first + i * step) * c + h * hd..][..hd];
-                    let p = &head.p[i * (n + 1)..][..n + 1];
-                    for j in 0..=n {
-                        dp[j] = dot(dy, &head.v[j * hd..][..hd]);
-                        axpy(p[j], dy, &mut dv[j * hd..][..hd]);
-                    }
-                    let mean = dot(p, &dp);
-                    for j in 0..=n {
-                        let dlogit = p[j] * (dp[j] - mean);
-                        axpy(dlogit, &head.k[j * hd..][..hd], &mut dq[i * hd..][..hd]);
-                        axpy(dlogit, &head.q[i * hd..][..hd], &mut dk[j * hd..][..hd]);
-                    }
-                }
-                for i in 0..n {
-                    let row = &mut out[(local * n + i) * 3 * c + h * hd..];
-                    kernel.turn(&dq[i * hd..][..hd], i, kernel.scale(), true, &mut row[..hd]);
-                    kernel.turn(&dk[i * hd..][..hd], i, T::one(), true, &mut row[c..][..hd]);
-                    row[2 * c..][..hd].copy_from_slice(&dv[i * hd..][..hd]);
-                }
-                kernel.turn(&dk[n * hd..][..hd], n, T::one(), true, &mut turned);
-                axpy(T::one(), &turned, &mut dbias[h * hd..][..hd]);
-                axpy(T::one(), &dv[n * hd..][..hd], &mut dbias[c + h * hd..][..hd]);
-            }
-        }
-        (out, dbias)
+        let (kernel, out) = (&kernel, &out);
+        dispatch!([T] backward_task(
+            kernel: &Kernel<T>, sequences: Range<usize>, grad: &[T], out: &Shared<T>) -> Vec<T>)
     };
-    let results: Vec<(Vec<T>, Vec<T>)> = (0..tasks).into_par_iter().map(task).collect();
-    let mut packed = vec![T::zero(); rows * 3 * c + 2 * c];
-    let (rows_of_tasks, biases): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+    let biases: Vec<Vec<T>> = (0..total.div_ceil(per_task)).into_par_iter().map(task).collect();
     for bias in biases {
         axpy(T::one(), &bias, &mut packed[rows * 3 * c..]);
     }
-    scatter(op, rows_of_tasks, 3 * c, &mut packed[..rows * 3 * c]);
     let len = packed.len();
     stored(packed, len)
+}
+
+/// Writes dqkv of some sequences and returns their share of dbias.
+#[inline(always)]
+fn backward_task<T: Real>(
+    kernel: &Kernel<T>,
+    sequences: Range<usize>,
+    grad: &[T],
+    out: &Shared<T>,
+) -> Vec<T> {
+    let (n, hd, c, (w, keys)) = (kernel.n, kernel.hd, kernel.c, kernel.widths());
+    let zeros = |len| vec![T::zero(); len];
+    let (mut dbias, mut head) = (zeros(2 * c), kernel.scratch());
+    let (mut dq, mut dk, mut dv) = (zeros(n * hd), zeros((n + 1) * hd), zeros((n + 1) * hd));
+    let (mut dp, mut turned) = (zeros(n + 1), zeros(hd));
+    for s in sequences {
+        let (first, step) = kernel.op.tokens(s);
+        for h in 0..kernel.op.heads {
+            kernel.attend(s, h, &mut head);
+            for d in [&mut dq, &mut dk, &mut dv] {
+                d.fill(T::zero());
+            }
+            for i in 0..n {
+                let dy = &grad[(first + i * step) * c + h * hd..][..hd];
+                let p = &head.p[i * keys..][..n + 1];
+                for j in 0..=n {
+                    dp[j] = dot(dy, &head.v[j * w..][..hd]);
+                    axpy(p[j], dy, &mut dv[j * hd..][..hd]);
+                }
+                let mean = dot(p, &dp);
+                for j in 0..=n {
+                    let dlogit = p[j] * (dp[j] - mean);
+                    axpy(dlogit, &head.k[j * w..][..hd], &mut dq[i * hd..][..hd]);
+                    axpy(dlogit, &head.q[i * w..][..hd], &mut dk[j * hd..][..hd]);
+                }
+            }
+            for i in 0..n {
+                let at = (first + i * step) * 3 * c + h * hd;
+                let put = |part: usize, values: &[T]| {
+                    // SAFETY: every (token, part, head) belongs to one sequence alone, inside
+                    // `[rows, 3c]`.
+                    unsafe { out.write(at + part * c, values) }
+                };
+                kernel.turn(&dq[i * hd..][..hd], i, kernel.scale(), true, &mut turned);
+                put(0, &turned);
+                kernel.turn(&dk[i * hd..][..hd], i, T::one(), true, &mut turned);
+                put(1, &turned);
+                put(2, &dv[i * hd..][..hd]);
+            }
+            kernel.turn(&dk[n * hd..][..hd], n, T::one(), true, &mut turned);
+            axpy(T::one(), &turned, &mut dbias[h * hd..][..hd]);
+            axpy(T::one(), &dv[n * hd..][..hd], &mut dbias[c + h * hd..][..hd]);
+        }
+    }
+    dbias
 }

@@ -5,6 +5,8 @@
 //! per sample: only differences matter). The result is brought back into each residue's frame.
 //! Nothing of size L×L×heads×points is ever stored: one row of logits per task is.
 
+#![allow(unsafe_code)]
+
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
@@ -12,7 +14,7 @@ use rayon::prelude::*;
 
 use super::attention::softmax;
 use super::op::{by_dtype, elements, fused, stored};
-use super::real::{Real, axpy, dot, sum_of};
+use super::real::{LANES, Real, axpy, dispatch, dot, padded, small_product};
 
 /// Sizes of the point attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +135,9 @@ impl CustomOp3 for FusedGrad {
 
 type Arg<'a> = (&'a CpuStorage, &'a Layout);
 
+/// Residues whose attention is held at once.
+const ROWS: usize = 16;
+
 /// One sample: its frames in the working type, centred, and where each block of columns begins.
 struct Sample<'a, T> {
     op: &'a IpaKernel,
@@ -141,10 +146,12 @@ struct Sample<'a, T> {
     mask: Option<&'a [bool]>,
 }
 
-/// One head of one sample, gathered: scalars and global points, rows of residues.
+/// One head of one sample, gathered: scalars and global points, rows of residues; keys also
+/// transposed, `[channels, padded(L)]`; rows of v padded to whole lanes.
 struct Head<T> {
     q: Vec<T>,
     k: Vec<T>,
+    k_t: Vec<T>,
     v: Vec<T>,
     gamma: T,
 }
@@ -163,13 +170,14 @@ impl<'a, T: Real> Sample<'a, T> {
 
     /// Rows of one head: scalars first, then points as x, y, z triples, globally placed. For
     /// queries and keys, so that one dot product serves scalars and one difference the points.
+    #[inline(always)]
     fn gather(&self, x: &[T], h: usize, weight: T) -> Head<T> {
         let s = self.op.shape;
         let (c, pq, pv, heads) = (s.channels, s.query_points, s.value_points, s.heads);
         let (l, width) = (self.op.dims.1, s.projection());
         let (kv0, qp0) = (heads * c, 3 * heads * c);
         let kp0 = qp0 + 3 * heads * pq;
-        let (qk, vw) = (c + 3 * pq, c + 3 * pv);
+        let (qk, vw) = (c + 3 * pq, padded(c + 3 * pv));
         let (mut q, mut k, mut v) =
             (vec![T::zero(); l * qk], vec![T::zero(); l * qk], vec![T::zero(); l * vw]);
         for i in 0..l {
@@ -192,85 +200,111 @@ impl<'a, T: Real> Sample<'a, T> {
         }
         let softplus =
             if weight > T::of(20.0) { weight } else { T::of((1.0 + weight.to_f64().exp()).ln()) };
-        Head { q, k, v, gamma: softplus * T::of((1.0 / (13.5 * pq as f64)).sqrt()) }
+        let keys = padded(l);
+        let mut k_t = vec![T::zero(); qk * keys];
+        for (j, k) in k.chunks_exact(qk).enumerate() {
+            k.iter().enumerate().for_each(|(x, k)| k_t[x * keys + j] = *k);
+        }
+        Head { q, k, k_t, v, gamma: softplus * T::of((1.0 / (13.5 * pq as f64)).sqrt()) }
     }
 
     /// R_i p + t_i.
+    #[inline(always)]
     fn place(&self, i: usize, p: [T; 3]) -> [T; 3] {
         let (r, t) = (&self.rot[i], &self.trans[i]);
         [0, 1, 2].map(|a| r[3 * a] * p[0] + r[3 * a + 1] * p[1] + r[3 * a + 2] * p[2] + t[a])
     }
 
     /// R_iᵀ v.
+    #[inline(always)]
     fn turn_back(&self, i: usize, v: [T; 3]) -> [T; 3] {
         let r = &self.rot[i];
         [0, 1, 2].map(|a| r[a] * v[0] + r[3 + a] * v[1] + r[6 + a] * v[2])
     }
 
     /// R_i v.
+    #[inline(always)]
     fn turn(&self, i: usize, v: [T; 3]) -> [T; 3] {
         let r = &self.rot[i];
         [0, 1, 2].map(|a| r[3 * a] * v[0] + r[3 * a + 1] * v[1] + r[3 * a + 2] * v[2])
     }
 
-    /// Attention of residue i of one head, into `a`.
+    /// Attention of residue i of one head, into `a` `[padded(L)]`; the padding is zero.
+    #[inline(always)]
     fn attend(&self, head: &Head<T>, i: usize, a: &mut [T]) {
         let s = self.op.shape;
-        let (c, qk) = (s.channels, s.channels + 3 * s.query_points);
+        let (c, qk, keys) = (s.channels, s.channels + 3 * s.query_points, a.len());
         let scale = T::of(1.0 / (3.0 * c as f64).sqrt());
         let half_gamma = head.gamma * T::of(0.5);
         let q = &head.q[i * qk..][..qk];
-        for (j, a) in a.iter_mut().enumerate() {
-            let k = &head.k[j * qk..][..qk];
-            let (qp, kp) = (&q[c..], &k[c..]);
-            let square = sum_of(qk - c, |x| (qp[x] - kp[x]) * (qp[x] - kp[x]));
-            *a = scale * dot(&q[..c], &k[..c]) - half_gamma * square;
-            if self.mask.is_some_and(|m| !(m[i] && m[j])) {
-                *a -= T::of(1e5);
+        for (block, a) in a.chunks_exact_mut(LANES).enumerate() {
+            let (mut product, mut square) = ([T::zero(); LANES], [T::zero(); LANES]);
+            let at = |x: usize| &head.k_t[x * keys + block * LANES..][..LANES];
+            for (x, q) in q[..c].iter().enumerate() {
+                product.iter_mut().zip(at(x)).for_each(|(sum, k)| *sum += *q * *k);
+            }
+            for (x, q) in q.iter().enumerate().skip(c) {
+                let apart = square.iter_mut().zip(at(x));
+                apart.for_each(|(sum, k)| *sum += (*q - *k) * (*q - *k));
+            }
+            for lane in 0..LANES {
+                a[lane] = scale * product[lane] - half_gamma * square[lane];
             }
         }
-        softmax(a);
-    }
-
-    /// Σ_j a_j v_j of one head: scalars then global points.
-    fn weigh(&self, head: &Head<T>, a: &[T], out: &mut [T]) {
-        out.fill(T::zero());
-        let width = out.len();
-        for (j, a) in a.iter().enumerate() {
-            axpy(*a, &head.v[j * width..][..width], out);
+        let (real, padding) = a.split_at_mut(self.op.dims.1);
+        if let Some(mask) = self.mask {
+            let masked = (0..real.len()).filter(|j| !(mask[i] && mask[*j]));
+            masked.for_each(|j| real[j] += T::of(-1e5));
         }
+        softmax(real);
+        padding.fill(T::zero());
     }
 }
 
 fn forward<T: Real>(x: Arg, w: Arg, op: &IpaKernel) -> Result<(CpuStorage, Shape)> {
     let (x, w) = (elements::<T>(x.0, x.1)?, elements::<T>(w.0, w.1)?);
-    let ((b, l), s) = (op.dims, op.shape);
-    let (width, out_width) = (s.projection(), s.output());
-    let (c, pv, hpv) = (s.channels, s.value_points, s.heads * s.value_points);
-    let mut y = vec![T::zero(); b * l * out_width];
+    let (rows, l) = (op.dims.0 * op.dims.1, op.dims.1);
+    let (width, out_width) = (op.shape.projection(), op.shape.output());
+    let mut y = vec![T::zero(); rows * out_width];
     y.par_chunks_mut(l * out_width).enumerate().for_each(|(b, y)| {
-        let sample = Sample::<T>::new(op, b);
-        let (mut a, mut o) = (vec![T::zero(); l], vec![T::zero(); c + 3 * pv]);
-        for h in 0..s.heads {
-            let head = sample.gather(&x[b * l * width..][..l * width], h, w[h]);
-            for i in 0..l {
-                sample.attend(&head, i, &mut a);
-                sample.weigh(&head, &a, &mut o);
-                let row = &mut y[i * out_width..][..out_width];
+        let (sample, x) = (&Sample::<T>::new(op, b), &x[b * l * width..][..l * width]);
+        dispatch!([T] sample_of(sample: &Sample<T>, x: &[T], w: &[T], y: &mut [T]) -> ());
+    });
+    stored(y, (rows, out_width))
+}
+
+/// One sample: rows of the projection to rows of the result.
+#[inline(always)]
+fn sample_of<T: Real>(sample: &Sample<T>, x: &[T], w: &[T], y: &mut [T]) {
+    let (l, s) = (sample.op.dims.1, sample.op.shape);
+    let (c, pv, hpv) = (s.channels, s.value_points, s.heads * s.value_points);
+    let (out_width, keys, vw) = (s.output(), padded(l), padded(c + 3 * pv));
+    let mut a = vec![T::zero(); ROWS * keys];
+    let mut o = vec![T::zero(); ROWS * vw];
+    for h in 0..s.heads {
+        let head = sample.gather(x, h, w[h]);
+        for (block, y) in y.chunks_mut(ROWS * out_width).enumerate() {
+            let rows = y.len() / out_width;
+            for (r, a) in a.chunks_exact_mut(keys).take(rows).enumerate() {
+                sample.attend(&head, block * ROWS + r, a);
+            }
+            small_product((l, vw), (&a, keys), &head.v, &mut o[..rows * vw]);
+            for (r, row) in y.chunks_exact_mut(out_width).enumerate() {
+                let o = &o[r * vw..][..vw];
                 row[h * c..][..c].copy_from_slice(&o[..c]);
                 for p in 0..pv {
-                    let (u, norm) = local_point(&sample, i, &o[c + 3 * p..][..3]);
+                    let (u, norm) = local_point(sample, block * ROWS + r, &o[c + 3 * p..][..3]);
                     let at = s.heads * c + h * pv + p;
                     (0..3).for_each(|x| row[at + x * hpv] = u[x]);
                     row[at + 3 * hpv] = norm;
                 }
             }
         }
-    });
-    stored(y, (b * l, out_width))
+    }
 }
 
 /// A weighted global point in residue i's frame, and its norm.
+#[inline(always)]
 fn local_point<T: Real>(sample: &Sample<T>, i: usize, g: &[T]) -> ([T; 3], T) {
     let t = sample.trans[i];
     let u = sample.turn_back(i, [g[0] - t[0], g[1] - t[1], g[2] - t[2]]);
@@ -290,7 +324,9 @@ fn backward<T: Real>(x: Arg, w: Arg, g: Arg, op: &IpaKernel) -> Result<(CpuStora
             let sample = Sample::<T>::new(op, b);
             let (x, g) =
                 (&x[b * l * width..][..l * width], &g[b * l * out_width..][..l * out_width]);
-            (0..s.heads).map(|h| sample.head_grad(x, g, h, w[h], dx)).collect()
+            let sample = &sample;
+            dispatch!([T] sample_grad(
+                sample: &Sample<T>, x: &[T], g: &[T], w: &[T], dx: &mut [T]) -> Vec<T>)
         })
         .collect();
     for sample in per_sample {
@@ -300,22 +336,31 @@ fn backward<T: Real>(x: Arg, w: Arg, g: Arg, op: &IpaKernel) -> Result<(CpuStora
     stored(packed, len)
 }
 
+/// Gradient of one sample: writes dprojection, returns dweights.
+#[inline(always)]
+fn sample_grad<T: Real>(sample: &Sample<T>, x: &[T], g: &[T], w: &[T], dx: &mut [T]) -> Vec<T> {
+    (0..w.len()).map(|h| sample.head_grad(x, g, h, w[h], dx)).collect()
+}
+
 impl<T: Real> Sample<'_, T> {
     /// Adds one head's gradient to `dx` `[L, projection]` and returns dL/dw_h.
+    #[inline(always)]
     fn head_grad(&self, x: &[T], g: &[T], h: usize, weight: T, dx: &mut [T]) -> T {
         let s = self.op.shape;
         let (l, c, pq, pv, heads) =
             (self.op.dims.1, s.channels, s.query_points, s.value_points, s.heads);
-        let (qk, vw, width, out_width) = (c + 3 * pq, c + 3 * pv, s.projection(), s.output());
+        let (qk, vw, width, out_width) =
+            (c + 3 * pq, padded(c + 3 * pv), s.projection(), s.output());
+        let keys = padded(l);
         let head = self.gather(x, h, weight);
         let scale = T::of(1.0 / (3.0 * c as f64).sqrt());
         let zeros = |n: usize| vec![T::zero(); n];
         let (mut dq, mut dk, mut dv) = (zeros(l * qk), zeros(l * qk), zeros(l * vw));
-        let (mut a, mut da, mut o, mut d_o) = (zeros(l), zeros(l), zeros(vw), zeros(vw));
+        let (mut a, mut da, mut o, mut d_o) = (zeros(keys), zeros(keys), zeros(vw), zeros(vw));
         let mut dgamma = T::zero();
         for i in 0..l {
             self.attend(&head, i, &mut a);
-            self.weigh(&head, &a, &mut o);
+            small_product((l, vw), (&a, keys), &head.v, &mut o);
             let row = &g[i * out_width..][..out_width];
             d_o[..c].copy_from_slice(&row[h * c..][..c]);
             for p in 0..pv {

@@ -8,7 +8,7 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::op::{by_dtype, column_sums, elements, fused, stored};
+use super::op::{Shared, by_dtype, column_sums, elements, fused, stored};
 use super::real::Real;
 
 /// x `[…, in]`, w `[out, in]`, b `[out]` → `[…, out]`.
@@ -169,7 +169,3 @@ fn multiply_add<T: Real>(m: usize, n: usize, k: usize, y: &mut [T], a: Strided<T
     };
     if blocks.len() == 1 { one(&blocks[0]) } else { blocks.par_iter().for_each(one) }
 }
-
-struct Shared<T>(*mut T);
-// SAFETY: every task writes its own block of the matrix behind the pointer.
-unsafe impl<T> Sync for Shared<T> {}

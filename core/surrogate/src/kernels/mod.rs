@@ -12,6 +12,7 @@ mod ipa_composed;
 mod linear;
 mod norm;
 mod op;
+mod packed;
 mod real;
 #[cfg(test)]
 mod tests;
@@ -24,3 +25,4 @@ pub use linear::linear;
 pub use norm::{Modulation, affine_norm, modulated_norm};
 #[cfg(test)]
 pub use op::composed;
+pub use packed::Packed;

@@ -2,6 +2,8 @@
 //! and f64, and a fixed cutting of rows into blocks so that results never depend on how many
 //! threads share the blocks.
 
+#![allow(unsafe_code)]
+
 use candle_core::{CpuStorage, DType, Error, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -36,6 +38,23 @@ pub fn elements<'a, T: Real>(s: &'a CpuStorage, l: &Layout) -> Result<&'a [T]> {
         .contiguous_offsets()
         .ok_or_else(|| Error::Msg("fused operation needs a contiguous tensor".into()).bt())?;
     Ok(&T::cpu_storage_as_slice(s)?[from..to])
+}
+
+/// A result that tasks fill, each its own part.
+pub struct Shared<T>(pub *mut T);
+// SAFETY: who writes through it promises that parts are disjoint.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T: Copy> Shared<T> {
+    /// Copies values to `at`.
+    ///
+    /// # Safety
+    /// `at..at + values.len()` lies in the result, and no other task writes there.
+    #[inline(always)]
+    pub unsafe fn write(&self, at: usize, values: &[T]) {
+        // SAFETY: as promised by the caller.
+        unsafe { self.0.add(at).copy_from_nonoverlapping(values.as_ptr(), values.len()) }
+    }
 }
 
 /// Wraps the result of a forward pass.

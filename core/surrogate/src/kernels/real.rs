@@ -12,13 +12,17 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 /// Runs a plain loop compiled for the widest vectors this processor has.
 macro_rules! dispatch {
-    ($f:ident($($a:ident: $t:ty),*)) => {{
+    ($f:ident($($a:ident: $t:ty),*)) => {
+        $crate::kernels::real::dispatch!([] $f($($a: $t),*) -> ())
+    };
+    // Of a function that is generic over the number type; it must be `#[inline(always)]`.
+    ([$($n:ident)?] $f:ident($($a:ident: $t:ty),*) -> $r:ty) => {{
         #[cfg(target_arch = "x86_64")]
         {
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-            fn wide($($a: $t),*) { $f($($a),*) }
+            fn wide$(<$n: $crate::kernels::real::Real>)?($($a: $t),*) -> $r { $f($($a),*) }
             #[target_feature(enable = "avx2,fma")]
-            fn middle($($a: $t),*) { $f($($a),*) }
+            fn middle$(<$n: $crate::kernels::real::Real>)?($($a: $t),*) -> $r { $f($($a),*) }
             if std::arch::is_x86_feature_detected!("avx512f")
                 && std::arch::is_x86_feature_detected!("avx512vl")
                 && std::arch::is_x86_feature_detected!("avx512dq")
@@ -37,6 +41,7 @@ macro_rules! dispatch {
         $f($($a),*)
     }};
 }
+pub(crate) use dispatch;
 
 /// f32 or f64.
 pub trait Real:
@@ -146,6 +151,74 @@ pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     let n = a.len();
     let b = &b[..n];
     sum_of(n, |k| a[k] * b[k])
+}
+
+/// Columns that a small product computes at once; its matrices are padded to whole ones.
+pub const LANES: usize = 8;
+
+/// Numbers in a row of n, padded for [`small_product`].
+pub fn padded(n: usize) -> usize {
+    n.next_multiple_of(LANES)
+}
+
+/// c `[m, width]` = a `[m, ≥ k]` b `[k, width]`, rows of a `stride` apart, width whole lanes: for
+/// the products inside attention, too small for the matrix library.
+#[inline(always)]
+pub fn small_product<T: Real>(
+    (k, width): (usize, usize),
+    (a, stride): (&[T], usize),
+    b: &[T],
+    c: &mut [T],
+) {
+    let (b, m) = (&b[..k * width], c.len() / width);
+    for from in (0..width).step_by(LANES) {
+        let mut row = 0;
+        while row + 4 <= m {
+            rows_of::<T, 4>((k, width, from), &a[row * stride..], stride, b, &mut c[row * width..]);
+            row += 4;
+        }
+        while row < m {
+            rows_of::<T, 1>((k, width, from), &a[row * stride..], stride, b, &mut c[row * width..]);
+            row += 1;
+        }
+    }
+}
+
+/// N rows of eight columns of [`small_product`].
+#[inline(always)]
+fn rows_of<T: Real, const N: usize>(
+    (k, width, from): (usize, usize, usize),
+    a: &[T],
+    stride: usize,
+    b: &[T],
+    c: &mut [T],
+) {
+    let rows: [&[T]; N] = std::array::from_fn(|i| &a[i * stride..][..k]);
+    let mut sums = [[T::zero(); LANES]; N];
+    for p in 0..k {
+        let b: &[T; LANES] = b[p * width + from..][..LANES].try_into().expect("whole lanes");
+        for i in 0..N {
+            for lane in 0..LANES {
+                sums[i][lane] += rows[i][p] * b[lane];
+            }
+        }
+    }
+    for (i, sums) in sums.iter().enumerate() {
+        c[i * width + from..][..LANES].copy_from_slice(sums);
+    }
+}
+
+/// Largest of some numbers, -∞ of none.
+#[inline(always)]
+pub fn largest<T: Real>(x: &[T]) -> T {
+    let mut lanes = [T::of(f64::NEG_INFINITY); LANES];
+    let (whole, tail) = x.as_chunks::<LANES>();
+    for chunk in whole {
+        for (m, v) in lanes.iter_mut().zip(chunk) {
+            *m = if *v > *m { *v } else { *m };
+        }
+    }
+    lanes.iter().chain(tail).fold(lanes[0], |m, v| if *v > m { *v } else { m })
 }
 
 /// y += a x.

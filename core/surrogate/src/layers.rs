@@ -1,0 +1,91 @@
+//! The network's layers that hold weights: linear maps, self-attention, feed-forward. Weights
+//! that learn stay tensors; constant ones are laid out for the processor once, where it pays.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use crate::SurrogateError;
+use crate::kernels::{Attention, Packed, gated_residual, gelu, linear};
+
+type Result<T> = std::result::Result<T, SurrogateError>;
+
+/// y = x Wᵀ + b.
+pub(crate) enum Linear {
+    /// Weight `[out, in]` and bias `[out]`, possibly variables.
+    Tensors(Tensor, Tensor),
+    /// Constants, laid out.
+    Packed(Arc<Packed>),
+}
+
+impl Linear {
+    /// Of a weight `[out, in]` and a bias `[out]`.
+    pub fn new(weight: Tensor, bias: Tensor) -> Result<Self> {
+        Ok(match Packed::new(&weight, &bias)? {
+            Some(packed) => Self::Packed(packed),
+            None => Self::Tensors(weight, bias),
+        })
+    }
+
+    /// Of several maps of one input, one after the other.
+    pub fn joint(parts: &[(Tensor, Tensor)]) -> Result<Self> {
+        let (weights, biases): (Vec<&Tensor>, Vec<&Tensor>) =
+            parts.iter().map(|(w, b)| (w, b)).unzip();
+        Self::new(Tensor::cat(&weights, 0)?, Tensor::cat(&biases, 0)?)
+    }
+
+    /// The map.
+    pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::Tensors(w, b) => linear(x, w, b)?,
+            Self::Packed(packed) => packed.apply(x)?,
+        })
+    }
+
+    fn apply_gelu(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::Tensors(w, b) => gelu(&linear(x, w, b)?)?,
+            Self::Packed(packed) => packed.apply_gelu(x)?,
+        })
+    }
+
+    /// h + chunk `gate` of mods × the map of x.
+    pub fn gated(&self, x: &Tensor, h: &Tensor, mods: &Tensor, gate: usize) -> Result<Tensor> {
+        Ok(match self {
+            Self::Tensors(w, b) => gated_residual(h, &linear(x, w, b)?, mods, gate)?,
+            Self::Packed(packed) => packed.gated(x, h, mods, gate)?,
+        })
+    }
+}
+
+/// Multi-head attention with its projections.
+pub(crate) struct SelfAttention {
+    /// Joint projection to q, k and v.
+    pub qkv: Linear,
+    /// Bias key and value, `[2, C]`.
+    pub bias: Tensor,
+    /// Projection of the heads' results.
+    pub out: Linear,
+}
+
+impl SelfAttention {
+    /// What goes into `out`.
+    pub fn heads(&self, x: &Tensor, how: &Attention) -> Result<Tensor> {
+        Ok(how.forward(&self.qkv.apply(x)?, &self.bias)?)
+    }
+}
+
+/// Two maps with a gelu between.
+pub(crate) struct FeedForward {
+    /// To 4C.
+    pub fc1: Linear,
+    /// Back to C.
+    pub fc2: Linear,
+}
+
+impl FeedForward {
+    /// What goes into `fc2`.
+    pub fn hidden(&self, x: &Tensor) -> Result<Tensor> {
+        self.fc1.apply_gelu(x)
+    }
+}
