@@ -3,8 +3,10 @@
 //!
 //! Both sides are judged by the slowest coordinate of the system's own MD (TICA 1): neighbouring
 //! frames of MD are alike, and so are neighbouring jumps of a chain, so what counts is n_eff
-//! (Geyer's initial positive sequence over all replicas, or chains), not how many there are. What
-//! training cost, and the MD behind it, is counted apart: it is paid once.
+//! (Geyer's initial positive sequence over all replicas, or chains), not how many there are. A
+//! surrogate whose chains forget faster than MD does is not credited for it: its n_eff is at most that
+//! of as much MD as its jumps stand for (their number × the lag). What training cost, and the MD
+//! behind it, is counted apart: it is paid once.
 
 use std::path::PathBuf;
 
@@ -54,6 +56,8 @@ pub struct Side {
     pub conformations: usize,
     /// How many independent ones they are worth.
     pub effective: f64,
+    /// The same before a surrogate that forgets faster than MD is held to MD's pace.
+    pub effective_as_measured: f64,
     /// Processor seconds of all of it.
     pub cpu_seconds: f64,
     /// The same per effectively independent conformation.
@@ -61,10 +65,13 @@ pub struct Side {
 }
 
 impl Side {
-    fn new(series: &[Vec<f64>], cpu_seconds: f64) -> Result<Self> {
+    /// Of series of one coordinate; worth `most` at most.
+    fn new(series: &[Vec<f64>], cpu_seconds: f64, most: f64) -> Result<Self> {
         let series: Vec<&[f64]> = series.iter().map(Vec::as_slice).collect();
-        let effective = effective_samples_of(&series)?;
+        let measured = effective_samples_of(&series)?;
+        let effective = measured.min(most);
         Ok(Self {
+            effective_as_measured: measured,
             conformations: series.iter().map(|s| s.len()).sum(),
             effective,
             cpu_seconds,
@@ -128,7 +135,8 @@ pub fn run(host: &Host, request: &BreakEvenRequest) -> Result<BreakEven> {
     let replicas = (0..model.rows.len())
         .map(|t| slowest(reference.md([t])?.tica))
         .collect::<Result<Vec<_>>>()?;
-    let md = Side::new(&replicas, system.nanoseconds() * r.md_cpu_seconds_per_ns)?;
+    let md_ns = system.nanoseconds();
+    let md = Side::new(&replicas, md_ns * r.md_cpu_seconds_per_ns, f64::INFINITY)?;
 
     let start = system.peptide.encode(&system.reference.positions_nm)?;
     let spec = TreeSpec::populations(r.chains * r.depth, r.depth);
@@ -150,7 +158,9 @@ pub fn run(host: &Host, request: &BreakEvenRequest) -> Result<BreakEven> {
         "{}: no chain outlived its head; were all draws refused?",
         r.system
     );
-    let drawn = Side::new(&chains, cpu).context("the surrogate's chains")?;
+    let jumps: usize = chains.iter().map(Vec::len).sum();
+    let as_md = jumps as f64 * card.domain.lag_ps / 1000.0 * md.effective / md_ns;
+    let drawn = Side::new(&chains, cpu, as_md.max(1.0)).context("the surrogate's chains")?;
 
     let training_md_ns: f64 = training.iter().flat_map(|t| t.systems.values()).sum();
     let training_md_cpu_seconds = training_md_ns * r.md_cpu_seconds_per_ns;

@@ -174,7 +174,8 @@ fn the_break_even_is_told_with_both_sides_and_adds_up() {
     assert!((per(&dear) / per(&cheap) - 2.0).abs() < 1e-9);
     for side in ["md", "surrogate"] {
         let (n, worth) = (number(&cheap, side, "conformations"), number(&cheap, side, "effective"));
-        assert!(worth >= 1.0 && worth <= n, "{side}: {worth} of {n}");
+        let measured = number(&cheap, side, "effective_as_measured");
+        assert!(worth >= 1.0 && worth <= measured && measured <= n, "{side}: {worth} of {n}");
     }
     let counted = number(&cheap, "surrogate", "conformations");
     assert!(counted <= 6.0 * 9.0, "{counted}: heads of three jumps were counted");

@@ -102,6 +102,7 @@ impl Packed {
             .collect();
         let out = Shared(y.as_mut_ptr());
         let one = |&(first, panel): &(usize, usize)| {
+            let out = &out;
             let height = height.min(rows - first);
             let x = &x[first * self.n_in..][..height * self.n_in];
             let panels = panel..(panel + wide).min(panels);
@@ -111,7 +112,7 @@ impl Packed {
                 // SAFETY: tasks cover disjoint rectangles of y's capacity, which outlives them; a
                 // place is zeroed before it is lent as a slice.
                 let place = unsafe {
-                    let place = (&out).0.add(at);
+                    let place = out.0.add(at);
                     place.write_bytes(0, width);
                     std::slice::from_raw_parts_mut(place, width)
                 };
