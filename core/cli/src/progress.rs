@@ -52,6 +52,11 @@ impl Progress {
         self.bar.set_message(words);
     }
 
+    /// A line that stays.
+    pub fn note(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("  {line}"));
+    }
+
     /// Removes what is shown.
     pub fn clear(&mut self) {
         self.bar.finish_and_clear();

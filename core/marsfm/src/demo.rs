@@ -230,12 +230,9 @@ fn train_small(
             microstates: settings.microstates,
             macrostates: settings.macrostates,
             level: PairLevel::Macro,
+            features: "torsions".into(),
         },
-        data: DataRecipe {
-            root: PathBuf::new(),
-            train: vec![system.name.clone()],
-            validation: vec![],
-        },
+        data: DataRecipe { train: vec![system.name.clone()], ..DataRecipe::default() },
         network: small::network(),
         optimiser: small::optimiser(),
         run: RunRecipe {

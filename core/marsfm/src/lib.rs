@@ -20,6 +20,7 @@ pub mod import;
 pub mod markov;
 mod pairs;
 mod pictures;
+mod prepared;
 pub mod sample;
 pub mod score;
 pub mod session;

@@ -1,7 +1,8 @@
 //! Where training pairs come from, by the recipe's level: the Markov model's sampler, frames a lag
 //! apart, or windows of consecutive frames.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
+use marsfm_features::FeatureChoice;
 use marsfm_msm::{CountMode, Discrete, Matrix, Msm, PairSampler, ReversibleMle, count_transitions};
 use marsfm_training::{Pair, PairLevel, PairSource, Recipe};
 use rand::{Rng, RngExt};
@@ -9,15 +10,11 @@ use rand::{Rng, RngExt};
 use crate::markov::{self, MsmSettings};
 use crate::systems::System;
 
-/// The source that the recipe asks for; builds the system's Markov model where one is needed.
-pub fn of(system: &System, recipe: &Recipe) -> Result<Box<dyn PairSource>> {
+/// The system's Markov model, where the recipe's pairs need one.
+pub fn model(system: &System, recipe: &Recipe) -> Result<Option<Msm>> {
     let p = &recipe.pairs;
     if p.level == PairLevel::Window {
-        let lag = system.data.lag_frames(p.pair_lag_ps);
-        let lag = lag.with_context(|| format!("system {}", system.name))?;
-        let lengths = system.data.trajectories().iter().map(|t| t.n_frames());
-        let windows = Windows::new(lengths, recipe.network.frames, lag);
-        return Ok(Box::new(windows.with_context(|| format!("system {}", system.name))?));
+        return Ok(None);
     }
     let settings = MsmSettings {
         tica_lag_ps: p.tica_lag_ps,
@@ -27,9 +24,24 @@ pub fn of(system: &System, recipe: &Recipe) -> Result<Box<dyn PairSource>> {
         macrostates: p.macrostates,
         ..MsmSettings::default()
     };
-    let msm = markov::build(system, &settings)?.msm;
+    let choice: FeatureChoice =
+        p.features.parse().map_err(|e: String| anyhow!("pairs.features: {e}"))?;
+    Ok(Some(markov::build_from(system, &choice, &settings)?))
+}
+
+/// The source that the recipe asks for, of trajectories of `lengths` frames with this model; windows
+/// have none, and their frames are `lag` stored frames apart.
+pub fn of(
+    msm: Option<&Msm>,
+    lengths: &[usize],
+    lag: usize,
+    recipe: &Recipe,
+) -> Result<Box<dyn PairSource>> {
+    let Some(msm) = msm else {
+        return Ok(Box::new(Windows::new(lengths.iter().copied(), recipe.network.frames, lag)?));
+    };
     let rng_seed = recipe.run.rng_seed;
-    Ok(match p.level {
+    Ok(match recipe.pairs.level {
         PairLevel::Macro => Box::new(Counted(msm.pair_sampler(rng_seed)?)),
         PairLevel::Symmetric => Box::new(Counted(msm.symmetric_pair_sampler(rng_seed)?)),
         PairLevel::Micro => Box::new(Counted(msm.micro_pair_sampler(rng_seed)?)),
@@ -38,8 +50,8 @@ pub fn of(system: &System, recipe: &Recipe) -> Result<Box<dyn PairSource>> {
             let jumps = LongJumps::of(micro, n, msm.settings.pair_lag, 1)?;
             jumps.pairs(micro, rng_seed)?
         }
-        PairLevel::Lagged => Box::new(LaggedFromStates::new(&msm)?),
-        PairLevel::Window => unreachable!("returned above"),
+        PairLevel::Lagged => Box::new(LaggedFromStates::new(msm)?),
+        PairLevel::Window => bail!("windows need no Markov model, but there is one"),
     })
 }
 

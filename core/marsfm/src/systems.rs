@@ -80,14 +80,19 @@ impl SystemFiles {
         Ok((Self { name, topology: path.into(), trajectories, frame_ps: None }, missing))
     }
 
-    /// The system of a recipe: `root/mdcath_dataset_NAME.h5` at `kelvin` if there is such a file,
-    /// else the files of `root/NAME`.
-    pub fn of_recipe(host: &Host, root: &Path, name: &str, kelvin: f64) -> Result<Self> {
+    /// The system of a recipe: `root/mdcath_dataset_NAME.h5` at `kelvin` if there is such a file (and
+    /// what is missing there), else the files of `root/NAME`.
+    pub fn of_recipe(
+        host: &Host,
+        root: &Path,
+        name: &str,
+        kelvin: f64,
+    ) -> Result<(Self, Vec<String>)> {
         let domain = root.join(format!("mdcath_dataset_{name}.h5"));
         if domain.is_file() {
-            return Ok(Self::in_mdcath(host, &domain, kelvin.round() as u32)?.0);
+            return Self::in_mdcath(host, &domain, kelvin.round() as u32);
         }
-        Self::in_folder(root, name)
+        Ok((Self::in_folder(root, name)?, Vec::new()))
     }
 }
 

@@ -10,11 +10,13 @@ use marsfm_surrogate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE, TrainingR
 use marsfm_surrogate::checkpoint::{self, Checkpoint, Storage};
 use marsfm_surrogate::{Backend, params};
 pub use marsfm_training::Status;
-use marsfm_training::{PairLevel, Recipe, Sets, System as TrainingSystem, Trainer, TrainingSet};
+use marsfm_training::{
+    Frames, PairLevel, Recipe, Sets, System as TrainingSystem, Trainer, TrainingSet,
+};
 use sha2::{Digest, Sha256};
 
-use crate::pairs;
 use crate::systems::{System, SystemFiles};
+use crate::{pairs, prepared};
 
 /// A training request.
 pub struct TrainRequest<'a> {
@@ -40,6 +42,8 @@ pub enum TrainEvent<'a> {
         /// Systems prepared so far, and in all.
         done: (usize, usize),
     },
+    /// Something about a system that the user should know.
+    Note(&'a str),
     /// A step was done.
     Step(&'a Status),
 }
@@ -68,6 +72,8 @@ pub fn train(
         Some(data) => data.into(),
         None => folder.join(&recipe.data.root),
     };
+    take_names(&mut recipe, folder)?;
+    let prepared = recipe.data.prepared.take().map(|p| folder.join(p));
     if let Some(both) = recipe.data.train.iter().find(|n| recipe.data.validation.contains(n)) {
         bail!("{}: {both} is listed for training and for validation", request.recipe.display());
     }
@@ -76,12 +82,17 @@ pub fn train(
     let mut prepare = |names: &[String]| -> Result<Vec<TrainingSystem>> {
         let one = |name: &String| {
             let kelvin = recipe.domain.temperature_kelvin;
-            let files = SystemFiles::of_recipe(host, &root, name, kelvin)?;
-            let system = System::load(host, &files)?;
-            let prepared = prepare_system(&system, &recipe)?;
+            let (files, missing) = SystemFiles::of_recipe(host, &root, name, kelvin)?;
+            let system = match &prepared {
+                Some(folder) => prepared::system(host, &files, &recipe, folder)?,
+                None => prepare_system(&System::load(host, &files)?, &recipe)?,
+            };
             done += 1;
+            for why in missing {
+                event(TrainEvent::Note(&format!("{name}, a replica left out: {why}")));
+            }
             event(TrainEvent::Prepared { name, done: (done, total) });
-            Ok(prepared)
+            Ok(system)
         };
         names.iter().map(one).collect()
     };
@@ -92,6 +103,32 @@ pub fn train(
     run(&recipe, sets, backend, request.stop_at, request.out, |status| {
         event(TrainEvent::Step(status))
     })
+}
+
+/// Adds the names of the recipe's files of names to its lists.
+fn take_names(recipe: &mut Recipe, folder: &Path) -> Result<()> {
+    let data = &mut recipe.data;
+    let lists = [
+        (&mut data.train, data.train_file.take()),
+        (&mut data.validation, data.validation_file.take()),
+    ];
+    for (list, file) in lists {
+        let Some(file) = file.map(|f| folder.join(f)) else { continue };
+        let text = std::fs::read_to_string(&file)
+            .with_context(|| format!("{}: cannot read the names of systems", file.display()))?;
+        list.extend(names(&text));
+    }
+    Ok(())
+}
+
+/// The names in a list of one a line, or in the headings of a FASTA file.
+fn names(text: &str) -> Vec<String> {
+    let first = |line: &str| line.split_whitespace().next().map(String::from);
+    if text.lines().any(|l| l.starts_with('>')) {
+        text.lines().filter_map(|l| first(l.strip_prefix('>')?)).collect()
+    } else {
+        text.lines().filter(|l| !l.starts_with('#')).filter_map(first).collect()
+    }
 }
 
 /// The recipe's network on a device; `None`: this process.
@@ -215,11 +252,15 @@ fn start_of(path: &Path, recipe: &Recipe) -> Result<Checkpoint> {
 
 /// Frames encoded, Markov model built (where pairs need one), pairs ready.
 pub fn prepare_system(system: &System, recipe: &Recipe) -> Result<TrainingSystem> {
+    let of_system = || format!("system {}", system.name);
+    let frames = Frames::from(system.encoded()?);
+    let lag = system.data.lag_frames(recipe.pairs.pair_lag_ps).with_context(of_system)?;
+    let msm = pairs::model(system, recipe)?;
     Ok(TrainingSystem {
         name: system.name.clone(),
         types: system.peptide.types().to_vec(),
-        frames: system.encoded()?,
-        pairs: pairs::of(system, recipe)?,
+        pairs: pairs::of(msm.as_ref(), &frames.lengths(), lag, recipe).with_context(of_system)?,
+        frames,
         nanoseconds: system.nanoseconds(),
     })
 }
@@ -269,11 +310,7 @@ fn hash_data(systems: &[&TrainingSystem]) -> String {
     for s in systems {
         hash.update(s.name.as_bytes());
         hash.update(s.types.iter().map(|t| t.index() as u8).collect::<Vec<_>>());
-        for c in s.frames.iter().flatten() {
-            let rigid = c.rigids.iter().flat_map(|r| r.rot.as_flattened().iter().chain(&r.trans));
-            let all = rigid.chain(c.torsions.as_flattened().as_flattened());
-            hash.update(all.flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
-        }
+        hash.update(s.frames.sha256());
     }
     hex(hash.finalize())
 }

@@ -119,6 +119,19 @@ pub struct PairRecipe {
     /// Which frames make a pair.
     #[serde(default)]
     pub level: PairLevel,
+    /// Features of the Markov model, by the names of `marsfm msm build --features`: `torsions`, or
+    /// `rg-ss`, the paper's for proteins.
+    #[serde(default = "torsions", skip_serializing_if = "is_torsions")]
+    pub features: String,
+}
+
+fn torsions() -> String {
+    "torsions".into()
+}
+
+// Left out where it says nothing, so that states of recipes without it are still theirs.
+fn is_torsions(features: &String) -> bool {
+    *features == torsions()
 }
 
 /// Which frames make a training pair.
@@ -153,14 +166,28 @@ fn ten() -> usize {
     10
 }
 
-/// Where the simulations are: `root/NAME/NAME.pdb` and `root/NAME/*.xtc`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Where the simulations are: `root/NAME/NAME.pdb` and `root/NAME/*.xtc`, or the replicas at
+/// `domain.temperature_kelvin` of `root/mdcath_dataset_NAME.h5`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecipe {
     /// Folder with one folder per system, relative to the recipe; `--data` overrides it.
     pub root: PathBuf,
+    /// Folder, relative to the recipe, where each system is kept once it is prepared: frames encoded,
+    /// Markov model. Then batches are read from there, memory holds pair indices alone, and a run
+    /// that goes on need not read the trajectories again. Without it all frames are in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<PathBuf>,
     /// Systems to learn from.
+    #[serde(default)]
     pub train: Vec<String>,
+    /// More of them: a file of names, one a line, or the FASTA that `marsfm split` writes; relative to
+    /// the recipe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_file: Option<PathBuf>,
+    /// More systems for the validation loss, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_file: Option<PathBuf>,
     /// Systems that are never learned from: validation loss only.
     #[serde(default)]
     pub validation: Vec<String>,

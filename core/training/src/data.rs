@@ -8,6 +8,7 @@
 //! Every batch is a function of (data, rng_seed, step): the generator's stream is the step, so a
 //! resumed run draws what the uninterrupted one would have drawn.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use marsfm_geometry::{Conformation, LATENT, ResidueType, superpose, torsion_mask};
@@ -16,7 +17,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::{TrainingError, mosaic};
+use crate::{Frames, TrainingError, mosaic};
 
 /// The residue type that says nothing.
 const UNKNOWN: u32 = 20;
@@ -37,7 +38,7 @@ pub struct System {
     /// Residue types.
     pub types: Vec<ResidueType>,
     /// Encoded frames per trajectory (Å).
-    pub frames: Vec<Vec<Conformation<f32>>>,
+    pub frames: Frames,
     /// Where pairs come from.
     pub pairs: Box<dyn PairSource>,
     /// Simulated time, ns, for the model card.
@@ -46,8 +47,12 @@ pub struct System {
 
 impl System {
     /// An encoded frame; a pair that names none is an error.
-    pub(crate) fn frame(&self, t: usize, f: usize) -> Result<&Conformation<f32>, TrainingError> {
-        self.frames.get(t).and_then(|t| t.get(f)).ok_or_else(|| {
+    pub(crate) fn frame(
+        &self,
+        t: usize,
+        f: usize,
+    ) -> Result<Cow<'_, Conformation<f32>>, TrainingError> {
+        self.frames.get(t, f)?.ok_or_else(|| {
             TrainingError::Data(format!("{}: there is no frame {f} in trajectory {t}", self.name))
         })
     }
@@ -76,7 +81,7 @@ impl TrainingSet {
         if systems.is_empty() {
             return Err(TrainingError::Data("there is no system to draw batches from".into()));
         }
-        if let Some(s) = systems.iter().find(|s| s.frames.iter().all(Vec::is_empty)) {
+        if let Some(s) = systems.iter().find(|s| s.frames.lengths().iter().all(|n| *n == 0)) {
             return Err(TrainingError::Data(format!("{} has no frame", s.name)));
         }
         if frames == 0 {
@@ -161,11 +166,11 @@ impl<'a> Builder<'a> {
         let from = rng.random_range(0..=system.types.len() - self.l);
         let range = from..from + self.l;
         let ((ti, fi), last) = pair;
-        let start = crop(system.frame(ti, fi)?, &range);
+        let start = crop(&*system.frame(ti, fi)?, &range);
         let targets = match self.set.frames {
-            1 | 2 => vec![crop(system.frame(last.0, last.1)?, &range)],
+            1 | 2 => vec![crop(&*system.frame(last.0, last.1)?, &range)],
             k => {
-                let cropped = |c: Result<&Conformation<f32>, _>| c.map(|c| crop(c, &range));
+                let cropped = |c: Result<Cow<Conformation<f32>>, _>| c.map(|c| crop(&*c, &range));
                 window(system, pair, k)?.map(cropped).collect::<Result<_, _>>()?
             }
         };
@@ -236,7 +241,8 @@ fn window(
     system: &System,
     ((t, first), (t_last, last)): Pair,
     k: usize,
-) -> Result<impl Iterator<Item = Result<&Conformation<f32>, TrainingError>>, TrainingError> {
+) -> Result<impl Iterator<Item = Result<Cow<'_, Conformation<f32>>, TrainingError>>, TrainingError>
+{
     let steps = k - 1;
     if t != t_last || last <= first || !(last - first).is_multiple_of(steps) {
         return Err(TrainingError::Data(format!(

@@ -149,7 +149,7 @@ mod tests {
         System {
             name: "test".into(),
             types: types.clone(),
-            frames,
+            frames: frames.into(),
             pairs: Box::new(Any),
             nanoseconds: 0.0,
         }

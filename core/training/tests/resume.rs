@@ -39,8 +39,9 @@ fn recipe(steps: u64) -> Recipe {
             microstates: 2,
             macrostates: 2,
             level: PairLevel::Macro,
+            features: "torsions".into(),
         },
-        data: DataRecipe { root: "".into(), train: vec![], validation: vec![] },
+        data: DataRecipe::default(),
         network,
         optimiser: OptimiserConfig { learning_rate: 3e-3, ..OptimiserConfig::default() },
         run: RunRecipe {
@@ -75,7 +76,7 @@ fn set() -> TrainingSet {
     let system = System {
         name: "AGSV".into(),
         types,
-        frames: vec![(0..10).map(frame).collect()],
+        frames: vec![(0..10).map(frame).collect()].into(),
         pairs: Box::new(Any(10)),
         nanoseconds: 0.01,
     };

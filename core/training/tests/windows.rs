@@ -28,11 +28,16 @@ fn frame(t: usize, f: usize) -> Conformation<f32> {
     build::chain("GAS", &[[phi, 130.0]; 3]).unwrap().conformation
 }
 
+/// Two trajectories of twelve frames.
+fn windows() -> Vec<Vec<Conformation<f32>>> {
+    (0..2).map(|t| (0..12).map(|f| frame(t, f)).collect()).collect()
+}
+
 fn set(stride: usize) -> TrainingSet {
     let system = System {
         name: "GAS".into(),
         types: "GAS".chars().map(|c| ResidueType::from_letter(c).unwrap()).collect(),
-        frames: (0..2).map(|t| (0..12).map(|f| frame(t, f)).collect()).collect(),
+        frames: windows().into(),
         pairs: Box::new(Windows { stride }),
         nanoseconds: 0.01,
     };
@@ -93,7 +98,7 @@ fn pairs_that_are_no_window_are_an_error() {
     let systems = vec![System {
         name: "GAS".into(),
         types: "GAS".chars().map(|c| ResidueType::from_letter(c).unwrap()).collect(),
-        frames: (0..2).map(|t| (0..12).map(|f| frame(t, f)).collect()).collect(),
+        frames: windows().into(),
         pairs: Box::new(Anywhere),
         nanoseconds: 0.01,
     }];

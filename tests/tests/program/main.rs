@@ -8,6 +8,7 @@ mod evaluate;
 mod import;
 mod little;
 mod loops;
+mod mdcath;
 mod msm;
 mod resume;
 mod rollout;

@@ -2,7 +2,6 @@
 //! by accident.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use crate::support::{root, run};
 
@@ -98,63 +97,6 @@ fn random_weights_lose_to_the_residue_library() {
     let (code, said) = benchmark(&shared, &arguments);
     assert!(said.contains("does NOT beat"), "{said}");
     assert_eq!(code, Some(1), "{said}");
-}
-
-/// The mdCATH recipe as it is committed, on two small files of that layout: only names, sizes, lags
-/// and lengths are changed; stopped by a kill of the schedule, resumed, sampled from.
-#[test]
-fn the_mdcath_recipe_trains_on_files_of_that_layout() {
-    let test = "the_mdcath_recipe_trains_on_files_of_that_layout";
-    let python = std::env::var("MARSFM_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    let there = Command::new(&python).args(["-c", "import h5py, mdtraj"]).output();
-    if !there.is_ok_and(|o| o.status.success()) {
-        return marsfm_test_support::skip(test, "no Python with h5py and mdtraj");
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let data = |name: &str| root().join("examples/data/chignolin").join(name).display().to_string();
-    for domain in ["1abcA00", "2defB01"] {
-        let path = folder.path().join(format!("mdcath_dataset_{domain}.h5"));
-        let written = Command::new(&python)
-            .arg(root().join("tests/reference/write_hdf5.py"))
-            .args(["mdcath", domain, &data("chignolin.pdb")])
-            .arg(path)
-            .args([format!("450/0={}", data("r0.xtc")), format!("450/1={}", data("r1.xtc"))])
-            .output()
-            .unwrap();
-        assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
-    }
-    let committed = root().join("examples/models/mdcath/train.toml");
-    let mut recipe: toml::Table = std::fs::read_to_string(committed).unwrap().parse().unwrap();
-    let mut set = |section: &str, values: &str| {
-        let values: toml::Table = values.parse().unwrap();
-        recipe[section].as_table_mut().unwrap().extend(values);
-    };
-    set("data", "train = [\"1abcA00\"]\nvalidation = [\"2defB01\"]");
-    set("pairs", "tica_lag_ps = 2000.0\nmsm_lag_ps = 2000.0\npair_lag_ps = 2000.0");
-    set("pairs", "microstates = 20\nmacrostates = 4");
-    set("network", "embed_dim = 32\nnum_layers = 1\nmha_heads = 4\nipa_head_dim = 8");
-    set("run", "steps = 6\nvalidation_samples = 4\ncrop = 8");
-    let file = folder.path().join("train.toml");
-    std::fs::write(&file, recipe.to_string()).unwrap();
-    let out = folder.path().join("mdcath.safetensors").display().to_string();
-    let file = file.display().to_string();
-    let data = folder.path().display().to_string();
-    let arguments = ["train", &file, "--data", &data, "--out", &out];
-    let (code, _, stderr) = run(&arguments);
-    assert_eq!(code, Some(0), "{stderr}");
-    let (code, stdout, stderr) = run(&["model", &out]);
-    assert_eq!(code, Some(0), "{stderr}");
-    let card: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(card["domain"]["temperature_kelvin"], 450.0);
-    assert_eq!(card["training"]["steps"], 6);
-    assert_eq!(card["training"]["validation"][0], "2defB01");
-    let nanoseconds = card["training"]["systems"]["1abcA00"].as_f64().unwrap();
-    assert!(nanoseconds > 0.0, "both replicas were read: {nanoseconds} ns");
-    let plot = folder.path().join("losses.svg");
-    let (code, _, stderr) = run(&["model", &out, "--losses", &plot.display().to_string()]);
-    assert_eq!(code, Some(0), "{stderr}");
-    let svg = std::fs::read_to_string(plot).unwrap();
-    assert!(svg.starts_with("<svg") && svg.contains("training") && svg.contains("validation"));
 }
 
 /// The break-even adds up: prices scale with MD's price, heads and refusals are not counted as

@@ -44,6 +44,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
             TrainEvent::Prepared { name, done: (done, total) } => {
                 progress.at(done as u64, total as u64, name.to_string());
             }
+            TrainEvent::Note(note) => progress.note(note),
             TrainEvent::Step(s) => {
                 if !training {
                     progress.stage("training");

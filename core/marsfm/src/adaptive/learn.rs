@@ -148,8 +148,9 @@ impl Learner {
                 microstates: model.microstates,
                 macrostates: model.macrostates,
                 level: PairLevel::Reweighted,
+                features: "torsions".into(),
             },
-            data: DataRecipe { root: PathBuf::new(), train: Vec::new(), validation: Vec::new() },
+            data: DataRecipe::default(),
             network: self.network.clone(),
             optimiser: OptimiserConfig {
                 learning_rate: rate.unwrap_or(optimiser.learning_rate),
@@ -277,7 +278,7 @@ impl Learner {
         let own = self.system(&name, &source, recipe, &|i| !judges(i))?;
         let judged = format!("{name}, runs kept for judging");
         let judged = self.system(&judged, &source, recipe, &judges)?;
-        let runs = [own.frames.len(), judged.frames.len()];
+        let runs = [own.frames.lengths().len(), judged.frames.lengths().len()];
         Ok((own, judged, runs))
     }
 
@@ -315,7 +316,7 @@ impl Learner {
         Ok(TrainingSystem {
             name: name.into(),
             types: self.jumps.peptide.types().to_vec(),
-            frames,
+            frames: frames.into(),
             pairs: source.jumps.pairs(&micro, recipe.run.rng_seed)?,
             nanoseconds: all as f64 * self.settings.budget.frame_ps / 1000.0,
         })

@@ -1,7 +1,7 @@
 //! From a system to its Markov model: torsion features, lags in ps, the paper's fixed set.
 
 use anyhow::{Context, Result};
-use marsfm_features::{FeatureMatrix, Featurizer, TorsionFeatures};
+use marsfm_features::{FeatureChoice, FeatureMatrix, Featurizer, TorsionFeatures};
 use marsfm_msm::{Msm, MsmBuilder, Rows};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -56,10 +56,21 @@ pub struct SystemMsm {
     pub msm: Msm,
 }
 
-/// Builds the model of a system.
+/// Builds the model of a system from its torsions.
 pub fn build(system: &System, settings: &MsmSettings) -> Result<SystemMsm> {
     let features = TorsionFeatures::new(&system.topology, Some(&system.reference))?;
     let rows = feature_rows(system, &features)?;
+    let msm = of_rows(system, &rows, settings)?;
+    Ok(SystemMsm { features, rows, msm })
+}
+
+/// Builds the model of a system from features of one's choice.
+pub fn build_from(system: &System, choice: &FeatureChoice, settings: &MsmSettings) -> Result<Msm> {
+    let features = choice.featurizer(&system.topology, &system.reference)?;
+    of_rows(system, &feature_rows(system, features.as_ref())?, settings)
+}
+
+fn of_rows(system: &System, rows: &[FeatureMatrix], settings: &MsmSettings) -> Result<Msm> {
     let frames = |lag_ps: f64| -> Result<usize> {
         system.data.lag_frames(lag_ps).with_context(|| format!("system {}", system.name))
     };
@@ -74,12 +85,11 @@ pub fn build(system: &System, settings: &MsmSettings) -> Result<SystemMsm> {
     };
     let views: Vec<Rows> =
         rows.iter().map(|m| Rows::new(m.as_slice(), m.n_features())).collect::<Result<_, _>>()?;
-    let msm = builder.build(&views).with_context(|| format!("system {}", system.name))?;
-    Ok(SystemMsm { features, rows, msm })
+    builder.build(&views).with_context(|| format!("system {}", system.name))
 }
 
 /// Feature rows of every trajectory of a system.
-pub fn feature_rows(system: &System, features: &TorsionFeatures) -> Result<Vec<FeatureMatrix>> {
+pub fn feature_rows(system: &System, features: &dyn Featurizer) -> Result<Vec<FeatureMatrix>> {
     let n = features.n_features();
     let matrix = |t: &marsfm_trajectory::Trajectory| -> Result<FeatureMatrix> {
         let mut data = vec![0.0; t.n_frames() * n];
