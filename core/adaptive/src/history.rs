@@ -236,7 +236,8 @@ impl History {
     pub fn md_ps(&self, frame_ps: f64) -> f64 {
         let run = |r: &RunRecord| r.prepare_ps + r.frames as f64 * frame_ps;
         let own = self.runs.iter().filter(|r| r.epoch.is_some());
-        own.map(run).sum::<f64>() + self.lost.iter().map(|l| l.md_ps).sum::<f64>()
+        // From 0: an empty sum of floats is -0.
+        own.map(run).chain(self.lost.iter().map(|l| l.md_ps)).fold(0.0, |sum, ps| sum + ps)
     }
 
     /// Class of a run: what proposed its seed.

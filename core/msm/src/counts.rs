@@ -120,16 +120,16 @@ pub(crate) fn populations<S: Discrete + ?Sized>(
     Ok(frames.split_off(1))
 }
 
-/// Pairs in whole numbers: half the size of f64, and no branch for frames without a state, which
-/// have row 0 and column 0.
+/// Pairs in small whole numbers: a quarter of the size of f64, so that the table of a thousand states
+/// stays in cache, and no branch for frames without a state, which have row 0 and column 0.
 struct Tally {
     width: usize,
     /// Frames from one pair to the next.
     step: usize,
-    cells: Vec<u32>,
-    /// Pairs in `cells`, which must not pass what a cell can hold.
-    pairs: u64,
-    counts: Matrix,
+    cells: Vec<u16>,
+    /// Cells that went round to 0, once for each time.
+    round: Vec<usize>,
+    n_states: usize,
     populations: Vec<u64>,
 }
 
@@ -140,8 +140,8 @@ impl Tally {
             width,
             step,
             cells: zeros(width * width),
-            pairs: 0,
-            counts: Matrix::zeros(n_states, n_states),
+            round: Vec::new(),
+            n_states,
             populations: vec![0; width],
         }
     }
@@ -159,21 +159,20 @@ impl Tally {
         let piece = SPAN.next_multiple_of(step);
         for start in (0..n_pairs).step_by(piece) {
             let end = (start + piece).min(n_pairs);
-            let more = (end - start).div_ceil(step) as u64;
-            if self.pairs + more > u64::from(u32::MAX) {
-                self.flush();
-            }
-            self.pairs += more;
             let from = all.span(trajectory, start, end)?;
             let to = all.span(trajectory, start + lag, end + lag)?;
+            let mut count = |(a, b): (&i32, &i32)| {
+                let k = (a + 1) as usize * width + (b + 1) as usize;
+                let cell = &mut self.cells[k];
+                *cell = cell.wrapping_add(1);
+                if *cell == 0 {
+                    self.round.push(k);
+                }
+            };
             if step == 1 {
-                for (a, b) in from.iter().zip(&*to) {
-                    self.cells[(a + 1) as usize * width + (b + 1) as usize] += 1;
-                }
+                from.iter().zip(&*to).for_each(&mut count);
             } else {
-                for (a, b) in from.iter().zip(&*to).step_by(step) {
-                    self.cells[(a + 1) as usize * width + (b + 1) as usize] += 1;
-                }
+                from.iter().zip(&*to).step_by(step).for_each(&mut count);
             }
         }
         // Frames that begin a counted pair are found in the rows of `cells` if all pairs count.
@@ -185,24 +184,29 @@ impl Tally {
         Ok(())
     }
 
-    fn flush(&mut self) {
+    fn finish(mut self) -> (Matrix, Vec<u64>) {
+        let mut counts = Matrix::zeros(self.n_states, self.n_states);
         for (i, row) in self.cells.chunks_exact(self.width).enumerate() {
             if self.step == 1 {
                 self.populations[i] += row.iter().map(|c| u64::from(*c)).sum::<u64>();
             }
             if i > 0 {
-                let into = self.counts.row_mut(i - 1);
-                // Whole numbers are exact up to 2^53.
-                into.iter_mut().zip(&row[1..]).for_each(|(sum, c)| *sum += f64::from(*c));
+                let into = counts.row_mut(i - 1);
+                into.iter_mut().zip(&row[1..]).for_each(|(sum, c)| *sum = f64::from(*c));
             }
         }
-        self.cells.fill(0);
-        self.pairs = 0;
-    }
-
-    fn finish(mut self) -> (Matrix, Vec<u64>) {
-        self.flush();
-        (self.counts, self.populations.split_off(1))
+        const ROUND: u32 = u16::MAX as u32 + 1;
+        for k in self.round {
+            let (i, j) = (k / self.width, k % self.width);
+            if self.step == 1 {
+                self.populations[i] += u64::from(ROUND);
+            }
+            if i > 0 && j > 0 {
+                // Whole numbers are exact up to 2^53.
+                counts[(i - 1, j - 1)] += f64::from(ROUND);
+            }
+        }
+        (counts, self.populations.split_off(1))
     }
 }
 
@@ -402,6 +406,18 @@ mod tests {
         let sample = count_transitions(&trajs, 4, 2, CountMode::Sample).unwrap();
         assert_eq!(sample.counts.as_slice().iter().sum::<f64>(), 3.0);
         assert_eq!(sample.counts[(0, 2)], 1.0);
+    }
+
+    #[test]
+    fn a_cell_may_go_round_more_than_once() {
+        let mut states = vec![1; 200_001];
+        states[150_000..].fill(-1);
+        states.push(0);
+        let counted = |mode| count_transitions(std::slice::from_ref(&states), 2, 1, mode).unwrap();
+        let sliding = counted(CountMode::Sliding);
+        assert_eq!(sliding.counts.as_slice(), [0.0, 0.0, 0.0, 149_999.0]);
+        assert_eq!(sliding.populations, [1, 150_000]);
+        assert_eq!(counted(CountMode::Sample).counts.as_slice(), sliding.counts.as_slice());
     }
 
     #[test]
