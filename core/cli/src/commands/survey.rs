@@ -115,7 +115,7 @@ pub fn run(host: &Host, a: &Arguments) -> Result<ExitCode> {
         groups.iter().for_each(|(name, group)| line(system, name, group));
     }
     made.pooled.iter().for_each(|(name, group)| line("all", name, group));
-    for (name, group) in &made.pooled {
+    for (name, group) in made.pooled.iter().filter(|(_, group)| group.seeds > 0) {
         let reasons: Vec<String> = group.reasons.iter().map(|(r, n)| format!("{r} {n}")).collect();
         println!("reasons, {name}: {}", reasons.join(", "));
     }
@@ -124,6 +124,9 @@ pub fn run(host: &Host, a: &Arguments) -> Result<ExitCode> {
 }
 
 fn line(system: &str, name: &str, g: &Group) {
+    if g.seeds == 0 {
+        return; // a kind that was not asked for
+    }
     let count = |word: &str| g.verdicts.get(word).copied().unwrap_or(0);
     let of = |(k, n): (usize, usize)| if n == 0 { "–".into() } else { format!("{k}/{n}") };
     println!(
