@@ -2,7 +2,7 @@
 //! of a folder. What was prepared of the same files with the same settings is used again; anything
 //! else is made anew.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -40,7 +40,7 @@ pub fn system(
             msm.save(&model_path)?;
         }
         // The frames come last: where they are, the model is.
-        let about = HashMap::from([
+        let about = BTreeMap::from([
             (MADE_OF.to_string(), made_of),
             (SEQUENCE.to_string(), system.peptide.types().iter().map(|t| t.letter()).collect()),
             (NANOSECONDS.to_string(), system.nanoseconds().to_string()),

@@ -170,7 +170,7 @@ impl<'a> Builder<'a> {
         let targets = match self.set.frames {
             1 | 2 => vec![crop(&*system.frame(last.0, last.1)?, &range)],
             k => {
-                let cropped = |c: Result<Cow<Conformation<f32>>, _>| c.map(|c| crop(&*c, &range));
+                let cropped = |c: Result<Cow<Conformation<f32>>, _>| c.map(|c| crop(&c, &range));
                 window(system, pair, k)?.map(cropped).collect::<Result<_, _>>()?
             }
         };

@@ -2,11 +2,11 @@
 //!
 //! The file is a safetensors file with one tensor, `frames` `[frames, L, 26]` in f32: rotation
 //! (row-major) and translation (Å) of each residue, sine and cosine of its seven torsions. Its
-//! metadata says where trajectories end, the SHA-256 of the frames, and what the caller wants to
-//! find again.
+//! metadata, one entry of JSON, says where trajectories end, the SHA-256 of the frames, and what the
+//! caller wants to find again.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -14,14 +14,23 @@ use std::path::{Path, PathBuf};
 use marsfm_geometry::{Conformation, N_TORSIONS, Rigid};
 use marsfm_trajectory::write_atomically;
 use safetensors::tensor::{Dtype, Metadata, TensorView};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::TrainingError;
 
 /// Numbers of a residue in the file.
 const NUMBERS: usize = 12 + 2 * N_TORSIONS;
-const LENGTHS: &str = "lengths";
-const DIGEST: &str = "sha256";
+/// The entry of the metadata: one, since the order of several would be left to chance.
+const ENTRY: &str = "marsfm";
+
+/// What is said about frames in a file.
+#[derive(Serialize, Deserialize)]
+struct About {
+    lengths: Vec<usize>,
+    sha256: String,
+    caller: BTreeMap<String, String>,
+}
 
 /// Encoded frames per trajectory (Å).
 pub enum Frames {
@@ -42,7 +51,7 @@ impl Frames {
     pub fn lengths(&self) -> Vec<usize> {
         match self {
             Self::Memory(frames) => frames.iter().map(Vec::len).collect(),
-            Self::File(file) => file.lengths.clone(),
+            Self::File(file) => file.about.lengths.clone(),
         }
     }
 
@@ -68,7 +77,7 @@ impl Frames {
                 frames.iter().flatten().for_each(|c| hash.update(bytes_of(c)));
                 hex(&hash.finalize())
             }
-            Self::File(file) => file.sha256.clone(),
+            Self::File(file) => file.about.sha256.clone(),
         }
     }
 }
@@ -80,9 +89,7 @@ pub struct FrameFile {
     /// Where the frames begin.
     start: u64,
     residues: usize,
-    lengths: Vec<usize>,
-    sha256: String,
-    about: HashMap<String, String>,
+    about: About,
 }
 
 impl FrameFile {
@@ -91,17 +98,17 @@ impl FrameFile {
         path: &Path,
         residues: usize,
         frames: &[Vec<Conformation<f32>>],
-        about: &HashMap<String, String>,
+        about: &BTreeMap<String, String>,
     ) -> Result<(), TrainingError> {
         let fail =
             |message: String| TrainingError::File { file: path.display().to_string(), message };
         let lengths: Vec<usize> = frames.iter().map(Vec::len).collect();
         let data: Vec<u8> = frames.iter().flatten().flat_map(bytes_of).collect();
         let shape = vec![lengths.iter().sum(), residues, NUMBERS];
-        let mut metadata = about.clone();
-        metadata.insert(DIGEST.into(), hex(&Sha256::digest(&data)));
-        let text: Vec<String> = lengths.iter().map(usize::to_string).collect();
-        metadata.insert(LENGTHS.into(), text.join(" "));
+        let sha256 = hex(&Sha256::digest(&data));
+        let about = serde_json::to_string(&About { lengths, sha256, caller: about.clone() })
+            .map_err(|e| fail(e.to_string()))?;
+        let metadata = HashMap::from([(ENTRY.to_string(), about)]);
         let tensor = TensorView::new(Dtype::F32, shape, &data).map_err(|e| fail(e.to_string()))?;
         let bytes = safetensors::serialize([("frames", tensor)], Some(metadata))
             .map_err(|e| fail(e.to_string()))?;
@@ -126,34 +133,33 @@ impl FrameFile {
         file.read_exact_at(&mut head, 8).map_err(|e| fail(e.to_string()))?;
         let metadata: Metadata =
             serde_json::from_slice(&head).map_err(|e| fail(format!("has no header: {e}")))?;
-        let about = metadata.metadata().clone().unwrap_or_default();
         let info = metadata.info("frames").ok_or_else(|| fail("holds no frames".into()))?;
-        let lengths: Option<Vec<usize>> =
-            about.get(LENGTHS).and_then(|t| t.split(' ').map(|n| n.parse().ok()).collect());
-        let (Some(lengths), Some(sha256)) = (lengths, about.get(DIGEST).cloned()) else {
-            return Err(fail("does not say which frames it holds".into()));
-        };
+        let about = metadata.metadata().as_ref().and_then(|m| m.get(ENTRY));
+        let about: About = about
+            .and_then(|text| serde_json::from_str(text).ok())
+            .ok_or_else(|| fail("does not say which frames it holds".into()))?;
         let [frames, residues, NUMBERS] = info.shape[..] else {
             return Err(fail(format!("holds frames of shape {:?}", info.shape)));
         };
         let end = 8 + header + (frames * residues * NUMBERS * 4) as u64;
-        if info.dtype != Dtype::F32 || frames != lengths.iter().sum::<usize>() || end != whole {
+        if info.dtype != Dtype::F32 || frames != about.lengths.iter().sum::<usize>() || end != whole
+        {
             return Err(fail("does not hold what it says".into()));
         }
         let start = 8 + header;
-        Ok(Self { path: path.into(), file, start, residues, lengths, sha256, about })
+        Ok(Self { path: path.into(), file, start, residues, about })
     }
 
     /// What was kept with the frames.
     pub fn about(&self, key: &str) -> Option<&str> {
-        self.about.get(key).map(String::as_str)
+        self.about.caller.get(key).map(String::as_str)
     }
 
     fn get(&self, t: usize, f: usize) -> Result<Option<Conformation<f32>>, TrainingError> {
-        if self.lengths.get(t).is_none_or(|n| f >= *n) {
+        if self.about.lengths.get(t).is_none_or(|n| f >= *n) {
             return Ok(None);
         }
-        let index = self.lengths[..t].iter().sum::<usize>() + f;
+        let index = self.about.lengths[..t].iter().sum::<usize>() + f;
         let mut bytes = vec![0; self.residues * NUMBERS * 4];
         let at = self.start + (index * bytes.len()) as u64;
         self.file.read_exact_at(&mut bytes, at).map_err(|e| TrainingError::File {
@@ -213,7 +219,7 @@ mod tests {
     fn frames_in_a_file_are_those_in_memory() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.safetensors");
-        let about = HashMap::from([("of".to_string(), "here".to_string())]);
+        let about = BTreeMap::from([("of".to_string(), "here".to_string())]);
         FrameFile::write(&path, 3, &frames(), &about).unwrap();
         let file = FrameFile::open(&path).unwrap();
         assert_eq!(file.about("of"), Some("here"));
@@ -232,7 +238,7 @@ mod tests {
     fn a_file_that_is_cut_short_or_something_else_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.safetensors");
-        FrameFile::write(&path, 3, &frames(), &HashMap::new()).unwrap();
+        FrameFile::write(&path, 3, &frames(), &BTreeMap::new()).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for cut in [0, 5, 40, whole.len() - 1] {
             std::fs::write(&path, &whole[..cut]).unwrap();

@@ -76,7 +76,7 @@ fn the_recipe_of_mdcath_trains_from_disk_as_from_memory() {
     );
     let disk_recipe = recipe(folder.path(), true);
     let (disk, _) = train(&disk_recipe, &out("disk.safetensors"));
-    assert_eq!(memory, disk);
+    assert!(memory == disk, "from disk another model comes");
 
     // The card says what was learned from, and the losses can be drawn.
     let (code, card, error) = run(&["model", &out("disk.safetensors")]);
@@ -95,14 +95,14 @@ fn the_recipe_of_mdcath_trains_from_disk_as_from_memory() {
     let kept = at("prepared/1abcA00.frames.safetensors");
     let changed = || kept.metadata().unwrap().modified().unwrap();
     let first = changed();
-    assert_eq!(train(&disk_recipe, &out("again.safetensors")).0, memory);
+    assert!(train(&disk_recipe, &out("again.safetensors")).0 == memory);
     assert_eq!(changed(), first);
     let bytes = std::fs::read(&kept).unwrap();
     std::fs::write(&kept, &bytes[..bytes.len() / 2]).unwrap();
-    assert_eq!(train(&disk_recipe, &out("mended.safetensors")).0, memory);
-    assert_eq!(std::fs::read(&kept).unwrap(), bytes);
+    assert!(train(&disk_recipe, &out("mended.safetensors")).0 == memory);
+    assert!(std::fs::read(&kept).unwrap() == bytes, "mended to other bytes");
     let mended = changed();
     assert!(domain(folder.path(), "1abcA00"));
-    assert_eq!(train(&disk_recipe, &out("anew.safetensors")).0, memory);
+    assert!(train(&disk_recipe, &out("anew.safetensors")).0 == memory);
     assert_ne!(changed(), mended);
 }
