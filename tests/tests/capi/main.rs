@@ -173,7 +173,8 @@ fn nothing_is_lost_or_read_out_of_bounds() {
     for name in ["order", "errors", "seeds", "jobs"] {
         let program = compile(&format!("tests/c/{name}.c"), "-std=c11", &format!("{name}-v"));
         let mut valgrind = Command::new("valgrind");
-        valgrind.args(["--quiet", "--error-exitcode=9", "--leak-check=full"]);
+        // Threads in turns: else one that polls can starve the one it waits for, for minutes.
+        valgrind.args(["--fair-sched=try", "--quiet", "--error-exitcode=9", "--leak-check=full"]);
         valgrind.args(["--errors-for-leak-kinds=definite", "--show-leak-kinds=definite"]);
         let model = if name == "seeds" { default_model() } else { model() };
         valgrind.env("RAYON_NUM_THREADS", "1").arg(program).arg(peptide()).arg(model);
