@@ -1,11 +1,17 @@
 //! Pictures of ensembles side by side that several pages show: free energies over the first two TICA
-//! coordinates, densities of the torsions.
+//! coordinates, densities of the torsions, implied timescales, fluctuations.
 
 use anyhow::Result;
 use marsfm_metrics::Ensemble;
 use marsfm_metrics::histogram::Bins;
 use marsfm_metrics::surface::free_energy_2d;
-use marsfm_report::{FreeEnergyPanel, FreeEnergySurfaces, MarginalCurve, MarginalPanel, Marginals};
+use marsfm_report::{
+    BarChart, BarSeries, FreeEnergyPanel, FreeEnergySurfaces, LinePlot, MarginalCurve,
+    MarginalPanel, Marginals, Series,
+};
+
+use crate::evaluate::kinetics::{Estimate, Kinetics, TIMESCALES};
+use crate::evaluate::protein::ProteinNumbers;
 
 const SURFACE_BINS: usize = 40;
 const TORSION_BINS: usize = 60;
@@ -68,4 +74,42 @@ pub(crate) fn torsions(
     let shown = (0..names.len()).filter(|i| names.len() <= MOST_PANELS || backbone[*i]);
     let panels = shown.take(MOST_PANELS).map(panel).collect();
     Ok(Marginals { x_label: "angle (degrees)".into(), columns: 3, panels }.svg())
+}
+
+/// Implied timescales of the MD, of the MD lumped, and of ensembles beside it by name. `None` of none.
+pub(crate) fn timescales(all: &[(&str, &Kinetics)]) -> Option<String> {
+    let (_, first) = all.first()?;
+    let series = |name: &str, e: &Estimate| BarSeries {
+        name: name.into(),
+        values: (0..TIMESCALES)
+            .map(|i| e.timescales_ps.get(i).copied().unwrap_or(f64::NAN))
+            .collect(),
+        intervals: vec![],
+    };
+    let md = [series("MD", &first.reference), series("MD, lumped", &first.lumped)];
+    let chart = BarChart {
+        title: "Implied timescales".into(),
+        x_label: "process".into(),
+        y_label: "timescale (ps)".into(),
+        categories: (1..=TIMESCALES).map(|i| i.to_string()).collect(),
+        series: md.into_iter().chain(all.iter().map(|(name, k)| series(name, &k.sample))).collect(),
+    };
+    Some(chart.svg())
+}
+
+/// RMSF of the MD and of ensembles beside it by name. `None` of none.
+pub(crate) fn fluctuations(all: &[(&str, &ProteinNumbers)]) -> Option<String> {
+    let (_, first) = all.first()?;
+    let curve = |name: &str, values: &[f64]| {
+        Series::new(name, values.iter().enumerate().map(|(i, v)| (i as f64 + 1.0, *v)).collect())
+    };
+    let samples = all.iter().map(|(name, p)| curve(name, &p.sample.rmsf_nm));
+    let plot = LinePlot {
+        title: "RMSF".into(),
+        x_label: "residue".into(),
+        y_label: "RMSF (nm)".into(),
+        series: std::iter::once(curve("MD", &first.reference.rmsf_nm)).chain(samples).collect(),
+        ..LinePlot::default()
+    };
+    Some(plot.svg())
 }

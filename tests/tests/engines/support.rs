@@ -25,16 +25,9 @@ pub fn host() -> Host {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let plugins = ["xtc", "gromacs", "openmm"];
     let release = BUILT.get_or_init(|| {
-        let exe = std::env::current_exe().expect("a test knows its program");
-        let release = exe.parent().and_then(Path::parent).expect("target/release/deps").to_owned();
-        let missing = |name: &&str| !release.join(format!("libmarsfm_plugin_{name}.so")).is_file();
-        for name in plugins.iter().filter(|name| missing(name)) {
-            let package = format!("marsfm-plugin-{name}");
-            let build = ["build", "--release", "--quiet", "-p", &package];
-            let status = Command::new(env!("CARGO")).args(build).current_dir(root()).status();
-            assert!(status.expect("cargo runs").success(), "{package} does not build");
-        }
-        release
+        let of =
+            |name| built(&format!("libmarsfm_plugin_{name}.so"), &format!("marsfm-plugin-{name}"));
+        plugins.map(of)[0].clone()
     });
     let mut host = Host::new();
     for name in plugins {
@@ -43,28 +36,26 @@ pub fn host() -> Host {
     host
 }
 
-/// The folder of the built libmarsfm.so, which is made current.
-pub fn capi() -> PathBuf {
+/// The folder of what cargo builds; `file` of `package` is there.
+fn built(file: &str, package: &str) -> PathBuf {
     let exe = std::env::current_exe().expect("a test knows its program");
     let release = exe.parent().and_then(Path::parent).expect("target/release/deps").to_owned();
-    if !release.join("libmarsfm.so").is_file() {
-        let build = ["build", "--release", "--quiet", "-p", "marsfm-capi"];
+    if !release.join(file).is_file() {
+        let build = ["build", "--release", "--quiet", "-p", package];
         let status = Command::new(env!("CARGO")).args(build).current_dir(root()).status();
-        assert!(status.expect("cargo runs").success(), "marsfm-capi does not build");
+        assert!(status.expect("cargo runs").success(), "{package} does not build");
     }
     release
 }
 
+/// The folder of the built libmarsfm.so.
+pub fn capi() -> PathBuf {
+    built("libmarsfm.so", "marsfm-capi")
+}
+
 /// The built program, which finds its plugins beside itself.
 pub fn program() -> PathBuf {
-    let exe = std::env::current_exe().expect("a test knows its program");
-    let release = exe.parent().and_then(Path::parent).expect("target/release/deps").to_owned();
-    if !release.join("marsfm").is_file() {
-        let build = ["build", "--release", "--quiet", "-p", "marsfm-cli"];
-        let status = Command::new(env!("CARGO")).args(build).current_dir(root()).status();
-        assert!(status.expect("cargo runs").success(), "marsfm-cli does not build");
-    }
-    release.join("marsfm")
+    built("marsfm", "marsfm-cli").join("marsfm")
 }
 
 /// True if a program answers.

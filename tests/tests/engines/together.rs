@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use marsfm::engines::{Lengths, Runner, SeedRecord};
-use marsfm::preparation::{EngineError, Failure};
+use marsfm::preparation::{EngineError, Failure, Finished};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -28,6 +28,19 @@ fn dumped(trr: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Runs each seed by itself, keeps what came out, and removes it from its folder.
+fn each_alone(runner: &Runner, seeds: &[SeedRecord], out: &Path) -> Vec<(Finished, Vec<u8>)> {
+    let one = |seed: &SeedRecord| {
+        let finished = runner.run(out, seed, LENGTHS, |_, _| true).unwrap().unwrap();
+        let folder = out.join(&seed.folder);
+        let xtc = std::fs::read(folder.join("md.xtc")).unwrap();
+        std::fs::remove_file(folder.join("md.xtc")).unwrap();
+        std::fs::remove_file(folder.join("run.json")).unwrap();
+        (finished, xtc)
+    };
+    seeds.iter().map(one).collect()
+}
+
 #[test]
 fn seeds_in_one_launch_give_the_runs_that_each_gives_alone() {
     if !has_gromacs_mpi("seeds_in_one_launch_give_the_runs_that_each_gives_alone") {
@@ -37,13 +50,7 @@ fn seeds_in_one_launch_give_the_runs_that_each_gives_alone() {
     let (runner, seeds) = prepared(folder.path(), 3, json!({}));
     let out = folder.path().join("out");
     let trajectory = |seed: &SeedRecord| out.join(&seed.folder).join("md.xtc");
-    let mut alone = Vec::new();
-    for seed in &seeds {
-        let finished = runner.run(&out, seed, LENGTHS, |_, _| true).unwrap().unwrap();
-        alone.push((finished, std::fs::read(trajectory(seed)).unwrap()));
-        std::fs::remove_file(trajectory(seed)).unwrap();
-        std::fs::remove_file(out.join(&seed.folder).join("run.json")).unwrap();
-    }
+    let alone = each_alone(&runner, &seeds, &out);
     let group: Vec<&SeedRecord> = seeds.iter().collect();
     let together = runner.run_together(&out, &group, LENGTHS, |_, _| true).unwrap();
     assert_eq!(together.len(), 3);
@@ -143,13 +150,7 @@ fn the_command_runs_seeds_together_and_the_rest_by_one() {
     let (runner, seeds) = prepared(folder.path(), 3, json!({}));
     let out = folder.path().join("out");
     let trajectory = |seed: &SeedRecord| out.join(&seed.folder).join("md.xtc");
-    let mut alone = Vec::new();
-    for seed in &seeds {
-        runner.run(&out, seed, LENGTHS, |_, _| true).unwrap().unwrap();
-        alone.push(std::fs::read(trajectory(seed)).unwrap());
-        std::fs::remove_file(trajectory(seed)).unwrap();
-        std::fs::remove_file(out.join(&seed.folder).join("run.json")).unwrap();
-    }
+    let alone = each_alone(&runner, &seeds, &out);
     let command = |together: &str| {
         let mut command = Command::new(program());
         command.args(["engine", "run", "--engine", "gromacs", "--together", together]);
@@ -170,7 +171,7 @@ fn the_command_runs_seeds_together_and_the_rest_by_one() {
     // Two in one launch, the third by itself; all as each alone.
     assert!(out.join("together_000/starts.trr").is_file(), "{said}");
     assert!(!out.join("together_002").exists());
-    for (seed, xtc) in seeds.iter().zip(&alone) {
+    for (seed, (_, xtc)) in seeds.iter().zip(&alone) {
         assert!(std::fs::read(trajectory(seed)).unwrap() == *xtc, "{}: {said}", seed.folder);
         assert!(out.join(&seed.folder).join("run.json").is_file());
     }

@@ -2,30 +2,10 @@
 //! memory, the same surrogate comes out.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::support::{root, run};
+use crate::support::{domain, root, run};
 
 const TEST: &str = "the_recipe_of_mdcath_trains_from_disk_as_from_memory";
-
-/// Writes chignolin's MD as a domain's file of mdCATH's layout; false if Python cannot.
-fn domain(folder: &Path, name: &str) -> bool {
-    let python = std::env::var("MARSFM_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    let there = Command::new(&python).args(["-c", "import h5py, mdtraj"]).output();
-    if !there.is_ok_and(|o| o.status.success()) {
-        return false;
-    }
-    let data = |name: &str| root().join("examples/data/chignolin").join(name).display().to_string();
-    let path = folder.join(format!("mdcath_dataset_{name}.h5"));
-    let written = Command::new(&python)
-        .arg(root().join("tests/reference/write_hdf5.py"))
-        .args(["mdcath", name, &data("chignolin.pdb"), path.to_str().unwrap()])
-        .args([format!("450/0={}", data("r0.xtc")), format!("450/1={}", data("r1.xtc"))])
-        .output()
-        .unwrap();
-    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
-    true
-}
 
 /// The committed recipe with a small network and a short run.
 fn recipe(folder: &Path, prepared: bool) -> PathBuf {
@@ -42,7 +22,6 @@ fn recipe(folder: &Path, prepared: bool) -> PathBuf {
     {
         set("run", key, value.into());
     }
-    // 50 frames of 1 ns; the model of 100 microstates at 10 ns stays.
     if !prepared {
         recipe["data"].as_table_mut().unwrap().remove("prepared");
     }
@@ -55,8 +34,10 @@ fn recipe(folder: &Path, prepared: bool) -> PathBuf {
 fn the_recipe_of_mdcath_trains_from_disk_as_from_memory() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    if !(domain(folder.path(), "1abcA00") && domain(folder.path(), "2defB01")) {
-        return marsfm_test_support::skip(TEST, "no Python with h5py and mdtraj");
+    for name in ["1abcA00", "2defB01"] {
+        if domain(folder.path(), name).is_none() {
+            return marsfm_test_support::skip(TEST, "no Python with h5py and mdtraj");
+        }
     }
     std::fs::create_dir(at("split")).unwrap();
     std::fs::write(at("split/train.fasta"), ">1abcA00 a domain\nGYDPETGTWG\n").unwrap();
@@ -102,7 +83,7 @@ fn the_recipe_of_mdcath_trains_from_disk_as_from_memory() {
     assert!(train(&disk_recipe, &out("mended.safetensors")).0 == memory);
     assert!(std::fs::read(&kept).unwrap() == bytes, "mended to other bytes");
     let mended = changed();
-    assert!(domain(folder.path(), "1abcA00"));
+    domain(folder.path(), "1abcA00").unwrap();
     assert!(train(&disk_recipe, &out("anew.safetensors")).0 == memory);
     assert_ne!(changed(), mended);
 }

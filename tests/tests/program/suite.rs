@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 
-use crate::support::{root, run};
+use crate::support::{domain, root, run};
 
 fn read(path: &Path) -> serde_json::Value {
     let text = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -148,29 +147,14 @@ fn the_committed_table_is_made_again() {
 
 #[test]
 fn domains_come_from_mdcath_files_and_missing_replicas_are_named() {
-    let python = std::env::var("MARSFM_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    let there = Command::new(&python).args(["-c", "import h5py, mdtraj"]).output();
-    if !there.is_ok_and(|o| o.status.success()) {
-        let why = "no Python with h5py and mdtraj";
-        marsfm_test_support::skip(
-            "domains_come_from_mdcath_files_and_missing_replicas_are_named",
-            why,
-        );
-        return;
-    }
     let out = tempfile::tempdir().unwrap();
-    let data = |name: &str| root().join("examples/data/chignolin").join(name).display().to_string();
     let mut files = Vec::new();
-    for domain in ["1abcA00", "2defB01"] {
-        let path = out.path().join(format!("mdcath_dataset_{domain}.h5")).display().to_string();
-        let written = Command::new(&python)
-            .arg(root().join("tests/reference/write_hdf5.py"))
-            .args(["mdcath", domain, &data("chignolin.pdb"), &path])
-            .args([format!("450/0={}", data("r0.xtc")), format!("450/1={}", data("r1.xtc"))])
-            .output()
-            .unwrap();
-        assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
-        files.push(path);
+    for name in ["1abcA00", "2defB01"] {
+        let Some(path) = domain(out.path(), name) else {
+            let test = "domains_come_from_mdcath_files_and_missing_replicas_are_named";
+            return marsfm_test_support::skip(test, "no Python with h5py and mdtraj");
+        };
+        files.push(path.display().to_string());
     }
     let short = out.path().join("mdcath_dataset_3cut.h5");
     let whole = std::fs::read(&files[0]).unwrap();

@@ -36,3 +36,21 @@ pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (status.code(), text(stdout), text(stderr))
 }
+
+/// Writes chignolin's MD as a domain's file of mdCATH's layout; `None` if Python lacks h5py or mdtraj.
+pub fn domain(folder: &Path, name: &str) -> Option<PathBuf> {
+    let python = std::env::var("MARSFM_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    let there = Command::new(&python).args(["-c", "import h5py, mdtraj"]).output();
+    there.is_ok_and(|o| o.status.success()).then_some(())?;
+    let data = |name: &str| root().join("examples/data/chignolin").join(name).display().to_string();
+    let path = folder.join(format!("mdcath_dataset_{name}.h5"));
+    let written = Command::new(&python)
+        .arg(root().join("tests/reference/write_hdf5.py"))
+        .args(["mdcath", name, &data("chignolin.pdb")])
+        .arg(&path)
+        .args([format!("450/0={}", data("r0.xtc")), format!("450/1={}", data("r1.xtc"))])
+        .output()
+        .expect("Python starts");
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    Some(path)
+}

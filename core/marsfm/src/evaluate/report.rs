@@ -59,7 +59,8 @@ pub fn write(path: &Path, name: &str, reference: &Reference, scored: &Scored) ->
     page.figure(&populations(reference, scored), "Populations of the MD's macrostates.");
     if let Some(p) = &e.protein {
         page.heading("Fluctuations");
-        page.figure(&fluctuations(p), "RMSF of each Cα about its ensemble's mean.");
+        let svg = pictures::fluctuations(&[("sample", p)]).unwrap_or_default();
+        page.figure(&svg, "RMSF of each Cα about its ensemble's mean.");
         page.paragraph(&folding(p));
     }
     if let Some(k) = &e.kinetics {
@@ -69,7 +70,7 @@ pub fn write(path: &Path, name: &str, reference: &Reference, scored: &Scored) ->
             (matrix("sample", k, &k.sample.t), "Rows sum to one; a dash: never left.".into()),
         ]);
         page.figure_row(&[
-            (timescales(k), "MD lumped: of the MD's macrostates alone, what drawing frames anew inside a macrostate does to kinetics.".into()),
+            (pictures::timescales(&[("sample", k)]).unwrap_or_default(), "MD lumped: of the MD's macrostates alone, what drawing frames anew inside a macrostate does to kinetics.".into()),
             (passages(k), "Mean first-passage times between macrostates; on the diagonal they agree.".into()),
         ]);
     }
@@ -170,20 +171,6 @@ fn populations(reference: &Reference, scored: &Scored) -> String {
     .svg()
 }
 
-fn fluctuations(p: &ProteinNumbers) -> String {
-    let curve = |name: &str, values: &[f64]| {
-        Series::new(name, values.iter().enumerate().map(|(i, v)| (i as f64 + 1.0, *v)).collect())
-    };
-    LinePlot {
-        title: "RMSF".into(),
-        x_label: "residue".into(),
-        y_label: "RMSF (nm)".into(),
-        series: vec![curve("MD", &p.reference.rmsf_nm), curve("sample", &p.sample.rmsf_nm)],
-        ..LinePlot::default()
-    }
-    .svg()
-}
-
 fn folding(p: &ProteinNumbers) -> String {
     let spread = format!(
         "Mean pairwise Cα RMSD: MD {:.3} nm, sample {:.3} nm.",
@@ -216,27 +203,6 @@ fn matrix(title: &str, k: &Kinetics, t: &[f64]) -> String {
         columns: names,
         values: values.collect(),
         max: Some(1.0),
-    }
-    .svg()
-}
-
-fn timescales(k: &Kinetics) -> String {
-    let n = super::kinetics::TIMESCALES;
-    let series = |name: &str, e: &super::kinetics::Estimate| BarSeries {
-        name: name.into(),
-        values: (0..n).map(|i| e.timescales_ps.get(i).copied().unwrap_or(f64::NAN)).collect(),
-        intervals: vec![],
-    };
-    BarChart {
-        title: "Implied timescales".into(),
-        x_label: "process".into(),
-        y_label: "timescale (ps)".into(),
-        categories: (1..=n).map(|i| i.to_string()).collect(),
-        series: vec![
-            series("MD", &k.reference),
-            series("MD, lumped", &k.lumped),
-            series("sample", &k.sample),
-        ],
     }
     .svg()
 }

@@ -7,11 +7,11 @@ use anyhow::{Context, Result};
 use marsfm_geometry::real::{cross, norm, scale, sub};
 use marsfm_geometry::{Vec3, superpose, tables};
 use marsfm_host::Host;
-use marsfm_report::{BarChart, BarSeries, LinePlot, Series, StickModels, StickPanel};
+use marsfm_report::{StickModels, StickPanel};
 
 use super::targets::Target;
 use super::{ensembles, summary};
-use crate::evaluate::{Reference, Scored, kinetics};
+use crate::evaluate::{Reference, Scored};
 use crate::pictures;
 
 /// Longer chains are drawn without side chains.
@@ -52,10 +52,16 @@ pub fn of_target(
             String::new()
         })?;
     figures.push((svg, "Densities of the torsions.".into()));
-    if let Some(svg) = timescales(&rows) {
+    let kinetics: Vec<_> = rows
+        .iter()
+        .filter_map(|(name, s)| Some((*name, s.evaluation.kinetics.as_ref()?)))
+        .collect();
+    if let Some(svg) = pictures::timescales(&kinetics) {
         figures.push((svg, "Implied timescales of the microstate models; 'lumped': MD seen through its macrostates alone.".into()));
     }
-    if let Some(svg) = fluctuations(&rows) {
+    let proteins: Vec<_> =
+        rows.iter().filter_map(|(name, s)| Some((*name, s.evaluation.protein.as_ref()?))).collect();
+    if let Some(svg) = pictures::fluctuations(&proteins) {
         figures.push((svg, "RMSF of each Cα about its ensemble's mean.".into()));
     }
     let sticks = representatives(host, target, reference)?;
@@ -64,50 +70,6 @@ pub fn of_target(
         "A frame of the MD from the largest microstate of each macrostate, from two sides.".into(),
     ));
     Ok(TargetPictures { target: target.name.clone(), figures })
-}
-
-fn timescales(rows: &[(&str, &Scored)]) -> Option<String> {
-    let known: Vec<_> = rows
-        .iter()
-        .filter_map(|(name, s)| Some((*name, s.evaluation.kinetics.as_ref()?)))
-        .collect();
-    let (_, first) = known.first()?;
-    let series = |name: &str, e: &kinetics::Estimate| BarSeries {
-        name: name.into(),
-        values: (0..kinetics::TIMESCALES)
-            .map(|i| e.timescales_ps.get(i).copied().unwrap_or(f64::NAN))
-            .collect(),
-        intervals: vec![],
-    };
-    let mut all = vec![series("MD", &first.reference), series("MD, lumped", &first.lumped)];
-    all.extend(known.iter().map(|(name, k)| series(name, &k.sample)));
-    let chart = BarChart {
-        title: "Implied timescales".into(),
-        x_label: "process".into(),
-        y_label: "timescale (ps)".into(),
-        categories: (1..=kinetics::TIMESCALES).map(|i| i.to_string()).collect(),
-        series: all,
-    };
-    Some(chart.svg())
-}
-
-fn fluctuations(rows: &[(&str, &Scored)]) -> Option<String> {
-    let curve = |name: &str, values: &[f64]| {
-        Series::new(name, values.iter().enumerate().map(|(i, v)| (i as f64 + 1.0, *v)).collect())
-    };
-    let known: Vec<_> =
-        rows.iter().filter_map(|(name, s)| Some((*name, s.evaluation.protein.as_ref()?))).collect();
-    let (_, first) = known.first()?;
-    let mut series = vec![curve("MD", &first.reference.rmsf_nm)];
-    series.extend(known.iter().map(|(name, p)| curve(name, &p.sample.rmsf_nm)));
-    let plot = LinePlot {
-        title: "RMSF".into(),
-        x_label: "residue".into(),
-        y_label: "RMSF (nm)".into(),
-        series,
-        ..LinePlot::default()
-    };
-    Some(plot.svg())
 }
 
 /// One frame per macrostate, the most populated first: in its largest microstate, nearest to the
