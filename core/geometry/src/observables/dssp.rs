@@ -128,7 +128,8 @@ impl Dssp {
         for (i, b) in self.backbone.iter().enumerate() {
             if i > 0 {
                 let c = xyz[self.backbone[i - 1].c];
-                let gap = norm::<f64>(sub(cast(c), cast(xyz[b.n]))) > CHAIN_BREAK;
+                let apart: Vec3<f64> = sub(cast(c), cast(xyz[b.n]));
+                let gap = dot(apart, apart) > CHAIN_BREAK * CHAIN_BREAK;
                 id += usize::from(gap || self.chain_ids[i] != self.chain_ids[i - 1]);
             }
             out.push(id);
@@ -139,7 +140,8 @@ impl Dssp {
     fn bonds(&self, xyz: &[[f32; 3]], chains: &[usize]) -> Bonds {
         let at = |atom: usize| cast::<f32, f64>(xyz[atom]);
         let n = self.backbone.len();
-        let ca: Vec<Vec3<f64>> = self.backbone.iter().map(|b| at(b.ca)).collect();
+        let ca: [Vec<f64>; 3] =
+            [0, 1, 2].map(|axis| self.backbone.iter().map(|b| at(b.ca)[axis]).collect());
         let donors: Vec<Donor> = (0..n).map(|i| self.donor(xyz, chains, i)).collect();
         let acceptors: Vec<Acceptor> =
             self.backbone.iter().map(|b| Acceptor::new(at(b.c), at(b.o))).collect();
@@ -159,10 +161,17 @@ impl Dssp {
                 }
             }
         };
+        let mut apart2 = vec![0.0; n];
         for i in 0..n {
-            for j in i + 1..n {
-                let d = sub(ca[i], ca[j]);
-                if dot(d, d) < CA_NEAR * CA_NEAR {
+            // Axis by axis for several partners at once; most are far away.
+            let after = i + 1;
+            let [x, y, z] = [0, 1, 2].map(|axis| (ca[axis][i], &ca[axis][after..]));
+            for (((to, xj), yj), zj) in apart2.iter_mut().zip(x.1).zip(y.1).zip(z.1) {
+                let d = [x.0 - xj, y.0 - yj, z.0 - zj];
+                *to = dot(d, d);
+            }
+            for (j, d2) in (after..n).zip(&apart2) {
+                if *d2 < CA_NEAR * CA_NEAR {
                     add_bond(i, j);
                     if j != i + 1 {
                         add_bond(j, i);
@@ -192,14 +201,14 @@ impl Dssp {
     fn bends(&self, xyz: &[[f32; 3]], chains: &[usize]) -> Vec<bool> {
         let ca = |i: usize| cast::<f32, f64>(xyz[self.backbone[i].ca]);
         let n = self.backbone.len();
+        let straightest = BEND.to_radians().cos();
         (0..n)
             .map(|i| {
                 if i < 2 || i + 2 >= n || chains[i - 2] != chains[i + 2] {
                     return false;
                 }
                 let (u, v) = (sub(ca(i), ca(i - 2)), sub(ca(i + 2), ca(i)));
-                let cosine = (dot(u, v) / (norm(u) * norm(v))).clamp(-1.0, 1.0);
-                cosine.acos().to_degrees() > BEND
+                dot(u, v) < straightest * (dot(u, u) * dot(v, v)).sqrt()
             })
             .collect()
     }
@@ -242,8 +251,10 @@ impl Acceptor {
 }
 
 fn energy(d: &Donor, a: &Acceptor) -> f64 {
-    let inverse = |p, q| 1.0 / norm::<f64>(sub(p, q));
-    let sum = inverse(d.n, a.o) + inverse(d.h, a.c) - inverse(d.h, a.o) - inverse(d.n, a.c);
+    // The four together: roots and divisions of two at a time.
+    let apart = [sub(d.n, a.o), sub(d.h, a.c), sub(d.h, a.o), sub(d.n, a.c)];
+    let inverse = apart.map(|v| dot(v, v)).map(f64::sqrt).map(f64::recip);
+    let sum = inverse[0] + inverse[1] - inverse[2] - inverse[3];
     (COUPLING * sum).max(LOWEST_ENERGY)
 }
 
@@ -279,12 +290,14 @@ fn bridge(bonds: &Bonds, chains: &[usize], i: usize, j: usize) -> Option<bool> {
 
 /// Residues that may be in a bridge with `i` before them, rising: each kind of [`bridge`] needs a
 /// bond from N–H of `i` or `i + 1` to one of them or to the residue before.
-fn opposite(bonds: &Bonds, i: usize) -> Vec<usize> {
+fn opposite(bonds: &Bonds, i: usize) -> impl Iterator<Item = usize> + use<> {
+    const NONE: usize = usize::MAX;
+    let mut found = [NONE; 8];
     let acceptors = bonds[i..=i + 1].iter().flatten().flatten().map(|b| b.0);
-    let mut out: Vec<usize> = acceptors.flat_map(|a| [a, a + 1]).collect();
-    out.sort_unstable();
-    out.dedup();
-    out
+    found.iter_mut().zip(acceptors.flat_map(|a| [a, a + 1])).for_each(|(to, j)| *to = j);
+    found.sort_unstable();
+    let repeated = move |at: usize| at > 0 && found[at] == found[at - 1];
+    (0..8).filter(move |&at| found[at] != NONE && !repeated(at)).map(move |at| found[at])
 }
 
 /// Bridges (B) and strands (E), ladders joined over bulges.
@@ -292,7 +305,7 @@ fn strands(bonds: &Bonds, chains: &[usize], out: &mut [u8]) {
     let n = chains.len();
     let mut ladders: Vec<Ladder> = Vec::new();
     for i in 1..n.saturating_sub(4) {
-        for j in opposite(bonds, i).into_iter().filter(|j| (i + 3..n - 1).contains(j)) {
+        for j in opposite(bonds, i).filter(|j| (i + 3..n - 1).contains(j)) {
             let Some(parallel) = bridge(bonds, chains, j, i) else { continue };
             let next = ladders.iter_mut().find(|l| {
                 let grows = if parallel { l.j.1 + 1 == j } else { l.j.0 == j + 1 };
@@ -442,7 +455,7 @@ mod tests {
             }
             let bonds = dssp.bonds(&xyz, &chains);
             for i in 1..56 {
-                let near = opposite(&bonds, i);
+                let near = opposite(&bonds, i).collect::<Vec<_>>();
                 for j in i + 3..59 {
                     let bridged = bridge(&bonds, &chains, j, i).is_some();
                     assert!(!bridged || near.contains(&j), "{i} {j}");
