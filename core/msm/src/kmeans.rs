@@ -277,16 +277,20 @@ pub fn assign<T: Real>(centers: &Matrix, rows: &Rows<'_, T>) -> Result<Vec<i32>,
             got: rows.width(),
         });
     }
-    check_finite(rows, 0, 0, rows.n_rows())?;
     let packed = Packed::<T>::new(centers);
     let mut out = vec![0; rows.n_rows()];
-    out.par_chunks_mut(BLOCK).enumerate().for_each(|(b, out)| {
-        let start = b * BLOCK;
+    // Each block is looked through for bad values while it is near; the first bad one is named.
+    let bad = out.par_chunks_mut(BLOCK).enumerate().find_map_first(|(b, out)| {
+        let (start, end) = (b * BLOCK, b * BLOCK + out.len());
+        if let Err(bad) = check_finite(rows, 0, start, end) {
+            return Some(bad);
+        }
         let mut nearest = vec![0u32; out.len()];
-        packed.nearest(rows.span(start, start + out.len()), &mut nearest);
+        packed.nearest(rows.span(start, end), &mut nearest);
         out.iter_mut().zip(&nearest).for_each(|(o, j)| *o = *j as i32);
+        None
     });
-    Ok(out)
+    bad.map_or(Ok(out), Err)
 }
 
 /// Trial centres `lanes`, of which the first is the last of `centers`. A frame nearer to its owner

@@ -64,6 +64,11 @@ fn group<const N: usize, T: Real>(
         // SAFETY: `mean` is padded to whole registers.
         let mean = unsafe { _mm512_loadu_pd(mean.as_ptr().add(f)) };
         let n = (d - f).min(8);
+        // Eight short rows at once are more than the processor foresees: ask for the next group's.
+        // Nothing is read there, wherever it points.
+        for r in FRAMES..2 * FRAMES {
+            _mm_prefetch::<_MM_HINT_T0>(rows.as_ptr().wrapping_add(r * d + f).cast());
+        }
         let x = std::array::from_fn(|r| _mm512_sub_pd(T::load_wide(&rows[r * d + f..][..n]), mean));
         let x = transposed(x);
         for i in 0..8 {

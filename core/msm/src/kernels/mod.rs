@@ -14,11 +14,15 @@
 
 #[cfg(target_arch = "x86_64")]
 mod frames;
+mod lane;
 mod memory;
 mod products;
 mod project;
 mod rows;
+#[cfg(target_arch = "x86_64")]
+mod whole;
 
+pub use lane::Lane;
 pub(crate) use memory::zeros;
 pub(crate) use products::*;
 pub(crate) use project::Projector;
@@ -26,82 +30,6 @@ pub(crate) use rows::*;
 
 use crate::Matrix;
 use crate::rows::Real;
-
-/// Arithmetic of the kernels.
-pub trait Lane: Copy + PartialOrd + Send + Sync + 'static {
-    /// Zero.
-    const ZERO: Self;
-    /// Larger than every number.
-    const INFINITY: Self;
-    /// Smaller than every number.
-    const NEG_INFINITY: Self;
-    /// Rounds from f64.
-    fn from_f64(v: f64) -> Self;
-    /// Back to f64.
-    fn wide(self) -> f64;
-    /// Difference.
-    fn minus(self, other: Self) -> Self;
-    /// self * b + c, fused if `FUSED`.
-    fn times_plus<const FUSED: bool>(self, b: Self, c: Self) -> Self;
-    /// Up to eight numbers as f64, zeros behind them; to be called where AVX-512 exists.
-    #[cfg(target_arch = "x86_64")]
-    fn load_wide(from: &[Self]) -> std::arch::x86_64::__m512d;
-    /// [`Packed::nearest`] with the instructions of `p`.
-    #[allow(private_interfaces)]
-    fn nearest(p: &Packed<Self>, rows: &[Self], out: &mut [u32]);
-}
-
-macro_rules! lane {
-    ($t:ty, $avx512:ident, $avx2:ident, |$mask:ident, $at:ident| $load:expr) => {
-        impl Lane for $t {
-            const ZERO: Self = 0.0;
-            const INFINITY: Self = <$t>::INFINITY;
-            const NEG_INFINITY: Self = <$t>::NEG_INFINITY;
-            #[inline(always)]
-            fn from_f64(v: f64) -> Self {
-                v as $t
-            }
-            #[inline(always)]
-            fn wide(self) -> f64 {
-                f64::from(self)
-            }
-            #[inline(always)]
-            fn minus(self, other: Self) -> Self {
-                self - other
-            }
-            #[inline(always)]
-            fn times_plus<const FUSED: bool>(self, b: Self, c: Self) -> Self {
-                if FUSED { self.mul_add(b, c) } else { self * b + c }
-            }
-            #[cfg(target_arch = "x86_64")]
-            #[inline(always)]
-            fn load_wide(from: &[Self]) -> std::arch::x86_64::__m512d {
-                use std::arch::x86_64::*;
-                let $mask = ((1_u32 << from.len().min(8)) - 1) as u8;
-                let $at = from.as_ptr();
-                // SAFETY: only reached from functions compiled for the instruction set; the mask
-                // reads no more than is there.
-                unsafe { $load }
-            }
-            #[allow(private_interfaces)]
-            fn nearest(p: &Packed<Self>, rows: &[Self], out: &mut [u32]) {
-                match p.set {
-                    #[cfg(target_arch = "x86_64")]
-                    // SAFETY: `set` is what the machine was found to have.
-                    Set::Avx512 => unsafe { x86::$avx512(p, rows, out) },
-                    #[cfg(target_arch = "x86_64")]
-                    // SAFETY: as above.
-                    Set::Avx2 => unsafe { x86::$avx2(p, rows, out) },
-                    _ => nearest_body::<Lanes4<$t>, 2>(p, rows, out),
-                }
-            }
-        }
-    };
-}
-lane!(f32, nearest_f32_avx512, nearest_f32_avx2, |mask, at| _mm512_cvtps_pd(
-    _mm256_maskz_loadu_ps(mask, at)
-));
-lane!(f64, nearest_f64_avx512, nearest_f64_avx2, |mask, at| _mm512_maskz_loadu_pd(mask, at));
 
 /// Sets of instructions with a compiled kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +65,9 @@ pub(crate) struct Packed<T> {
     negated: Vec<T>,
     /// |c - shift|^2/2; infinite for padding.
     half_norm: Vec<T>,
+    /// The same in whole numbers, where that is faster.
+    #[cfg(target_arch = "x86_64")]
+    whole: Option<whole::Words<T>>,
 }
 
 impl<T: Lane> Packed<T> {
@@ -167,12 +98,27 @@ impl<T: Lane> Packed<T> {
             }
             half_norm[j] = T::from_f64(0.5 * sum);
         }
-        Self { set, d, shift, negated, half_norm }
+        #[cfg(target_arch = "x86_64")]
+        let whole =
+            (set == Set::Avx512).then(|| whole::Words::new(&shift, &negated, &half_norm)).flatten();
+        Self {
+            set,
+            d,
+            shift,
+            negated,
+            half_norm,
+            #[cfg(target_arch = "x86_64")]
+            whole,
+        }
     }
 
     /// Nearest centre of each row of the flat `rows`.
     pub fn nearest(&self, rows: &[T], out: &mut [u32]) {
         debug_assert_eq!(rows.len(), out.len() * self.d);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(whole) = &self.whole {
+            return whole.nearest(self, rows, out);
+        }
         T::nearest(self, rows, out);
     }
 }
@@ -188,6 +134,8 @@ trait Vector: Copy {
     fn store(self, to: &mut [Self::T]);
     /// Writes the first `n` lanes (1 to `LANES`).
     fn store_first(self, n: usize, to: &mut [Self::T]);
+    /// self - other.
+    fn minus(self, other: Self) -> Self;
     /// self * b + c.
     fn times_plus(self, b: Self, c: Self) -> Self;
     /// `yes` where self < other, else `no`.
@@ -217,8 +165,12 @@ impl<T: Lane> Vector for Lanes4<T> {
         to[..n].copy_from_slice(&self.0[..n]);
     }
     #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        Self(std::array::from_fn(|l| self.0[l].minus(other.0[l])))
+    }
+    #[inline(always)]
     fn times_plus(self, b: Self, c: Self) -> Self {
-        Self(std::array::from_fn(|l| self.0[l].times_plus::<false>(b.0[l], c.0[l])))
+        Self(std::array::from_fn(|l| self.0[l].times_plus(b.0[l], c.0[l])))
     }
     #[inline(always)]
     fn if_less(self, other: Self, yes: Self, no: Self) -> Self {
@@ -239,7 +191,8 @@ mod x86 {
     }
 
     macro_rules! vector {
-        ($register:ty, $t:ty, $lanes:expr, $splat:ident, $load:ident, $store:ident, $fma:ident,
+        ($register:ty, $t:ty, $lanes:expr, $splat:ident, $load:ident, $store:ident, $minus:ident,
+         $fma:ident,
          |$to:ident, $n:ident, $v:ident| $store_first:expr,
          |$a:ident, $b:ident, $yes:ident, $no:ident| $select:expr) => {
             impl Vector for $register {
@@ -270,6 +223,11 @@ mod x86 {
                     unsafe { $store_first }
                 }
                 #[inline(always)]
+                fn minus(self, other: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $minus(self, other) }
+                }
+                #[inline(always)]
                 fn times_plus(self, b: Self, c: Self) -> Self {
                     // SAFETY: as above.
                     unsafe { $fma(self, b, c) }
@@ -290,6 +248,7 @@ mod x86 {
         _mm512_set1_ps,
         _mm512_loadu_ps,
         _mm512_storeu_ps,
+        _mm512_sub_ps,
         _mm512_fmadd_ps,
         |to, n, v| _mm512_mask_storeu_ps(to, first(n) as u16, v),
         |a, b, yes, no| _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes)
@@ -301,6 +260,7 @@ mod x86 {
         _mm512_set1_pd,
         _mm512_loadu_pd,
         _mm512_storeu_pd,
+        _mm512_sub_pd,
         _mm512_fmadd_pd,
         |to, n, v| _mm512_mask_storeu_pd(to, first(n) as u8, v),
         |a, b, yes, no| _mm512_mask_blend_pd(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b), no, yes)
@@ -312,6 +272,7 @@ mod x86 {
         _mm256_set1_ps,
         _mm256_loadu_ps,
         _mm256_storeu_ps,
+        _mm256_sub_ps,
         _mm256_fmadd_ps,
         |to, n, v| _mm256_maskstore_ps(
             to,
@@ -330,6 +291,7 @@ mod x86 {
         _mm256_set1_pd,
         _mm256_loadu_pd,
         _mm256_storeu_pd,
+        _mm256_sub_pd,
         _mm256_fmadd_pd,
         |to, n, v| _mm256_maskstore_pd(
             to,
