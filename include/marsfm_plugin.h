@@ -10,8 +10,8 @@
  * exception may leave a function. Arguments are borrowed for the call. Lengths are nm, times ps.
  * Thread tags: [any thread] or the one thread at a time that uses a handle.
  *
- * Made by cbindgen from core/plugin-api/src/abi.rs, engine_abi.rs and
- * backend_abi.rs:
+ * Made by cbindgen from core/plugin-api/src/abi.rs, engine_abi.rs,
+ * backend_abi.rs and proposer_abi.rs:
  * MARSFM_BLESS=1 cargo test --release -p marsfm-plugin-api */
 
 #ifndef MARSFM_PLUGIN_H
@@ -29,7 +29,7 @@
 /** Id of a service: runs MD; since ABI 1.1. */
 #define MARSFM_PLUGIN_ENGINE_1 "marsfm.engine/1"
 
-/** Id of a service: reserved: proposes conformations; no table yet. */
+/** Id of a service: proposes starts of MD; since ABI 1.3. */
 #define MARSFM_PLUGIN_PROPOSER_1 "marsfm.proposer/1"
 
 /** Id of a service: computes surrogates; since ABI 1.2. */
@@ -50,6 +50,9 @@ typedef struct marsfm_plugin_engine_t marsfm_plugin_engine_t;
 /** A checkpoint on a device, opaque. One thread at a time. */
 typedef struct marsfm_plugin_model_t marsfm_plugin_model_t;
 
+/** A proposer bound to a topology, opaque. One thread at a time. */
+typedef struct marsfm_plugin_proposer_t marsfm_plugin_proposer_t;
+
 /**
  * Major version of the plugin ABI: host and plugin must agree exactly.
  */
@@ -58,7 +61,7 @@ typedef struct marsfm_plugin_model_t marsfm_plugin_model_t;
 /**
  * Minor version of the plugin ABI: a plugin may be older than the host, not newer.
  */
-#define MARSFM_PLUGIN_ABI_MINOR 2
+#define MARSFM_PLUGIN_ABI_MINOR 3
 
 /**
  * Success.
@@ -217,6 +220,11 @@ typedef struct marsfm_plugin_model_t marsfm_plugin_model_t;
  * Numbers per residue and frame of the network's latents.
  */
 #define MARSFM_PLUGIN_LATENT_DOUBLES 21
+
+/**
+ * `parents` of a proposal that was made from none of the request's frames.
+ */
+#define MARSFM_PLUGIN_NO_PARENT -1
 
 /**
  * What the host tells a plugin about itself. Lives for the whole process.
@@ -1140,6 +1148,88 @@ typedef struct marsfm_plugin_backend_service_t {
    */
   void (*free)(marsfm_plugin_model_t *model);
 } marsfm_plugin_backend_service_t;
+
+/**
+ * What proposals are asked for, and the MD that they may be made from. Borrowed for the call.
+ */
+typedef struct marsfm_plugin_propose_request_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Number of atoms, that of the topology; another is `MARSFM_PLUGIN_MISMATCH`.
+   */
+  size_t n_atoms;
+  /**
+   * Room for so many proposals. Fewer may be made, also none.
+   */
+  size_t n_wanted;
+  /**
+   * The only source of randomness: the same request gives the same proposals.
+   */
+  uint64_t rng_seed;
+  /**
+   * Number of the epoch, from 0.
+   */
+  uint64_t epoch;
+  /**
+   * Temperature of the MD, K.
+   */
+  double temperature_kelvin;
+  /**
+   * Number of frames to start from, at least 1.
+   */
+  size_t n_parents;
+  /**
+   * The frames, `n_parents` * `n_atoms` * 3 doubles, nm: random frames behind the heads of runs,
+   * of randomly chosen microstates that MD has been in.
+   */
+  const double *parents_nm;
+  /**
+   * Frames of MD in the microstate of each parent: `n_parents` numbers.
+   */
+  const uint64_t *parent_counts;
+} marsfm_plugin_propose_request_t;
+
+/**
+ * Service `marsfm.proposer/1`. Lives for the whole process. On failure a function leaves its
+ * outputs as they were, and `marsfm_plugin_entry_t::last_error` says what and what to do.
+ */
+typedef struct marsfm_plugin_proposer_service_t {
+  /**
+   * Size of this struct, bytes.
+   */
+  size_t struct_size;
+  /**
+   * Short name of the proposer (`twist`); loops call it `plugin:twist`.
+   */
+  const char *name;
+  /**
+   * Binds to the atoms of an engine. `options` is a JSON object: the options of the loop's
+   * strategy. [any thread]
+   */
+  int32_t (*open)(const struct marsfm_plugin_topology_t *topology,
+                  const char *options,
+                  marsfm_plugin_proposer_t **proposer);
+  /**
+   * Proposes structures: into `xyz_nm` (room for `n_wanted` * `n_atoms` * 3 doubles, nm), the
+   * number of the frame that each was made from or `MARSFM_PLUGIN_NO_PARENT` into `parents`
+   * (room for `n_wanted` numbers), and how many there are into `n_proposed`. All atoms have to
+   * be placed; where the engine brings its own solvent, that of the parent will do. The host
+   * takes nothing of an answer that holds too many, a number that is not finite, or a parent
+   * that there is not. [thread of the proposer]
+   */
+  int32_t (*propose)(marsfm_plugin_proposer_t *proposer,
+                     const struct marsfm_plugin_propose_request_t *request,
+                     double *xyz_nm,
+                     int64_t *parents,
+                     size_t *n_proposed);
+  /**
+   * Closes and frees; NULL is fine. [thread of the proposer]
+   */
+  void (*close)(marsfm_plugin_proposer_t *proposer);
+} marsfm_plugin_proposer_service_t;
 
 #endif  /* MARSFM_PLUGIN_H */
 

@@ -113,6 +113,7 @@ const ROOMS: &[Room] = &[
         &["marsfm-plugin-api", "marsfm-geometry", "marsfm-surrogate"],
         &["abi_stable", "serde_json"],
     ),
+    strict("marsfm-template-rust", &["marsfm-plugin-api"], &["abi_stable", "serde", "serde_json"]),
     room(
         "marsfm-bench-msm",
         &["marsfm-geometry", "marsfm-trajectory", "marsfm-features", "marsfm-msm", "marsfm-report"],

@@ -6,6 +6,7 @@ use crate::error::HostError;
 use crate::featurizer::PluginFeaturizer;
 use crate::find;
 use crate::plugin::{FormatInfo, Plugin};
+use crate::proposer::{self, PluginProposer};
 use crate::rows::{TopologyFile, read_topology};
 use crate::source::{PluginSink, PluginSource};
 use crate::status::PluginStatus;
@@ -13,7 +14,7 @@ use marsfm_features::Featurizer;
 use marsfm_geometry::Topology;
 use marsfm_plugin_api::abi::{
     MARSFM_PLUGIN_BACKEND_1, MARSFM_PLUGIN_ENGINE_1, MARSFM_PLUGIN_FEATURIZER_1,
-    MARSFM_PLUGIN_TRAJECTORY_1,
+    MARSFM_PLUGIN_PROPOSER_1, MARSFM_PLUGIN_TRAJECTORY_1,
 };
 use marsfm_plugin_api::engine_abi::EngineService;
 use marsfm_preparation::{EngineError, Failure};
@@ -128,6 +129,7 @@ impl Host {
                     has(p.featurizer.is_some(), MARSFM_PLUGIN_FEATURIZER_1),
                     has(p.engine.is_some(), MARSFM_PLUGIN_ENGINE_1),
                     has(p.backend.is_some(), MARSFM_PLUGIN_BACKEND_1),
+                    has(p.proposer.is_some(), MARSFM_PLUGIN_PROPOSER_1),
                 ]
                 .into_iter()
                 .flatten()
@@ -207,6 +209,26 @@ impl Host {
             });
         };
         Ok(Box::new(PluginFeaturizer::open(found.clone(), topology, options)?))
+    }
+
+    /// The proposer of a plugin by its name, bound to `topology`; `options` is a JSON object.
+    pub fn proposer(
+        &self,
+        name: &str,
+        topology: &Topology,
+        options: &str,
+    ) -> Result<PluginProposer, HostError> {
+        let all = || self.plugins.iter().filter_map(|p| Some((p, p.proposer?)));
+        let found = all().find(|(_, table)| proposer::name_of(table) == name);
+        let Some((plugin, table)) = found else {
+            let known: Vec<String> = all().map(|(_, table)| proposer::name_of(table)).collect();
+            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+            return Err(HostError::File {
+                file: name.into(),
+                message: format!("no proposer plugin of this name is loaded; loaded: {known}"),
+            });
+        };
+        PluginProposer::open(plugin.clone(), table, topology, options)
     }
 
     /// Names of the engines that loaded plugins drive.

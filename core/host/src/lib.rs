@@ -4,8 +4,8 @@
 //! loaded, opens it once, shakes hands through the Rust or the C door, and offers what it can do
 //! as the traits of the other rooms: [`FrameSource`](marsfm_trajectory::FrameSource),
 //! [`FrameSink`](marsfm_trajectory::FrameSink), [`Featurizer`](marsfm_features::Featurizer) and
-//! [`Engine`](marsfm_preparation::Engine), and surrogates that compute on a device of a plugin.
-//! Nothing behind those traits can tell the doors apart.
+//! [`Engine`](marsfm_preparation::Engine), surrogates that compute on a device of a plugin, and
+//! [`PluginProposer`]. Nothing behind those traits can tell the doors apart.
 //!
 //! Whatever is refused is listed with its reason in [`Host::report`].
 
@@ -20,6 +20,7 @@ mod featurizer;
 mod find;
 mod host;
 mod plugin;
+mod proposer;
 mod rows;
 mod source;
 mod status;
@@ -31,6 +32,8 @@ pub use engine::PluginEngine;
 pub use engine_watch::EngineLimits;
 pub use error::HostError;
 pub use host::Host;
+pub use marsfm_plugin_api::{Proposed, Wanted};
 pub use plugin::{Door, FormatInfo};
+pub use proposer::PluginProposer;
 pub use rows::TopologyFile;
 pub use status::PluginStatus;

@@ -10,6 +10,7 @@ use marsfm_plugin_api::RustDoorRef;
 use marsfm_plugin_api::abi::*;
 use marsfm_plugin_api::backend_abi::*;
 use marsfm_plugin_api::engine_abi::*;
+use marsfm_plugin_api::proposer_abi::ProposerService;
 use sha2::{Digest, Sha256};
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::ManuallyDrop;
@@ -37,6 +38,7 @@ pub(crate) struct Plugin {
     pub featurizer: Option<&'static FeaturizerService>,
     pub engine: Option<&'static EngineService>,
     pub backend: Option<&'static BackendService>,
+    pub proposer: Option<&'static ProposerService>,
     pub formats: Vec<FormatInfo>,
     last_error: Option<extern "C" fn(*mut c_char, usize) -> usize>,
 }
@@ -122,7 +124,13 @@ impl Plugin {
             size(table.struct_size, size_of_val(table), MARSFM_PLUGIN_BACKEND_1)
                 .map_err(refused)?;
         }
-        if trajectory.is_none() && featurizer.is_none() && engine.is_none() && backend.is_none() {
+        let proposer: Option<&'static ProposerService> = service(entry, MARSFM_PLUGIN_PROPOSER_1);
+        if let Some(table) = proposer {
+            size(table.struct_size, size_of_val(table), MARSFM_PLUGIN_PROPOSER_1)
+                .map_err(refused)?;
+        }
+        let files = trajectory.is_some() || featurizer.is_some();
+        if !files && engine.is_none() && backend.is_none() && proposer.is_none() {
             return Err(refused("it offers no service that this marsfm knows".into()));
         }
         let text = |p: *const c_char, what: &str| {
@@ -141,6 +149,7 @@ impl Plugin {
             featurizer,
             engine,
             backend,
+            proposer,
             formats,
             last_error: entry.last_error,
         })

@@ -9,7 +9,7 @@
 //! The structs named here are frozen at ABI 1.0: a later minor version appends by wrapping them
 //! (`{ v1_0: X, new_slot }`), so that the layout check of the Rust door keeps passing. ABI 1.1
 //! adds the tables of engines, in `engine_abi.rs`; ABI 1.2 those of compute backends, in
-//! `backend_abi.rs`.
+//! `backend_abi.rs`; ABI 1.3 those of proposers, in `proposer_abi.rs`.
 #![allow(unsafe_code)] // the derive of the layout description writes unsafe impls
 
 use abi_stable::StableAbi;
@@ -18,7 +18,7 @@ use std::ffi::{CStr, c_char, c_void};
 /// Major version of the plugin ABI: host and plugin must agree exactly.
 pub const MARSFM_PLUGIN_ABI_MAJOR: u32 = 1;
 /// Minor version of the plugin ABI: a plugin may be older than the host, not newer.
-pub const MARSFM_PLUGIN_ABI_MINOR: u32 = 2;
+pub const MARSFM_PLUGIN_ABI_MINOR: u32 = 3;
 
 /// Success.
 pub const MARSFM_PLUGIN_OK: i32 = 0;
@@ -58,7 +58,7 @@ pub const MARSFM_PLUGIN_TRAJECTORY_1: &CStr = c"marsfm.trajectory/1";
 pub const MARSFM_PLUGIN_FEATURIZER_1: &CStr = c"marsfm.featurizer/1";
 /// Id of the service that runs MD. Since ABI 1.1.
 pub const MARSFM_PLUGIN_ENGINE_1: &CStr = c"marsfm.engine/1";
-/// Reserved id: proposers of new conformations. No table is defined yet.
+/// Id of the service that proposes conformations to start MD from. Since ABI 1.3.
 pub const MARSFM_PLUGIN_PROPOSER_1: &CStr = c"marsfm.proposer/1";
 /// Id of the service that computes surrogates. Since ABI 1.2.
 pub const MARSFM_PLUGIN_BACKEND_1: &CStr = c"marsfm.backend/1";

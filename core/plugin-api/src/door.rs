@@ -10,6 +10,7 @@ use crate::abi::*;
 use crate::backend_abi::BackendService;
 use crate::engine_abi::EngineService;
 use crate::error::last_error;
+use crate::proposer_abi::ProposerService;
 use abi_stable::StableAbi;
 use abi_stable::library::RootModule;
 use abi_stable::prefix_type::PrefixTypeTrait;
@@ -70,15 +71,22 @@ fn pointer<T>(table: Option<&'static T>) -> *const c_void {
     table.map_or(std::ptr::null(), |t| std::ptr::from_ref(t).cast())
 }
 
+type Tables = (Option<&'static TrajectoryService>, Option<&'static FeaturizerService>);
+
+/// Services that came after the Rust door's module was frozen.
+type LaterTables = (
+    Option<&'static EngineService>,
+    Option<&'static BackendService>,
+    Option<&'static ProposerService>,
+);
+
 /// `get_service` of a Rust plugin.
 #[doc(hidden)]
 #[allow(clippy::not_unsafe_ptr_arg_deref)]
 pub fn find_service(
     id: *const c_char,
-    trajectory: Option<&'static TrajectoryService>,
-    featurizer: Option<&'static FeaturizerService>,
-    engine: Option<&'static EngineService>,
-    backend: Option<&'static BackendService>,
+    (trajectory, featurizer): Tables,
+    (engine, backend, proposer): LaterTables,
 ) -> *const c_void {
     if id.is_null() {
         return std::ptr::null();
@@ -93,6 +101,8 @@ pub fn find_service(
         pointer(engine)
     } else if id == MARSFM_PLUGIN_BACKEND_1 {
         pointer(backend)
+    } else if id == MARSFM_PLUGIN_PROPOSER_1 {
+        pointer(proposer)
     } else {
         std::ptr::null()
     }

@@ -11,6 +11,7 @@
 ///     featurizer: Rings,    // a type that implements FeaturizerPlugin; optional
 ///     engine: Runner,       // a type that implements EnginePlugin; optional
 ///     backend: Gpu,         // a type that implements BackendPlugin; optional
+///     proposer: Twist,      // a type that implements ProposerPlugin; optional
 /// }
 /// ```
 #[macro_export]
@@ -18,7 +19,8 @@ macro_rules! export_plugin {
     (
         name: $name:expr, version: $version:expr
         $(, trajectory: $trajectory:ty)? $(, featurizer: $featurizer:ty)?
-        $(, engine: $engine:ty)? $(, backend: $backend:ty)? $(,)?
+        $(, engine: $engine:ty)? $(, backend: $backend:ty)?
+        $(, proposer: $proposer:ty)? $(,)?
     ) => {
         #[cfg(panic = "abort")]
         compile_error!(
@@ -56,10 +58,17 @@ macro_rules! export_plugin {
                 table
             }
 
+            fn proposer() -> ::std::option::Option<&'static $crate::proposer_abi::ProposerService> {
+                let table = ::std::option::Option::None;
+                $(let table = table.or(Some($crate::proposer_table::<$proposer>()));)?
+                table
+            }
+
             extern "C" fn get_service(
                 id: *const ::std::ffi::c_char,
             ) -> *const ::std::ffi::c_void {
-                $crate::find_service(id, trajectory(), featurizer(), engine(), backend())
+                let later = (engine(), backend(), proposer());
+                $crate::find_service(id, (trajectory(), featurizer()), later)
             }
 
             static ENTRY: abi::Entry = $crate::entry($name, $version, get_service);

@@ -2,10 +2,10 @@
 //!
 //! - A plugin in C or C++ includes `marsfm_plugin.h`, which is generated from [`abi`], and
 //!   exports `marsfm_plugin_entry`.
-//! - A plugin in Rust implements [`TrajectoryPlugin`], [`FeaturizerPlugin`], [`EnginePlugin`]
-//!   or [`BackendPlugin`] and calls [`export_plugin!`], which writes that symbol and an `abi_stable` root module with
-//!   the same tables, whose layout the host compares at load (engines and backends, which came
-//!   later, are asked for by id through both doors).
+//! - A plugin in Rust implements [`TrajectoryPlugin`], [`FeaturizerPlugin`], [`EnginePlugin`],
+//!   [`BackendPlugin`] or [`ProposerPlugin`] and calls [`export_plugin!`], which writes that symbol
+//!   and an `abi_stable` root module with the same tables, whose layout the host compares at load
+//!   (engines, backends and proposers, which came later, are asked for by id through both doors).
 //!
 //! Panics are caught on the plugin's side. This crate itself exports no symbol, so a plugin that
 //! links it shows its two doors and nothing else.
@@ -23,6 +23,8 @@ mod error;
 mod export;
 mod featurizer;
 mod files;
+pub mod proposer;
+pub mod proposer_abi;
 mod random;
 mod records;
 mod trajectory;
@@ -41,6 +43,7 @@ pub use error::quiet_guarded_panics;
 pub use error::{PluginError, guard, last_error};
 pub use featurizer::{FeaturizerPlugin, featurizer_table};
 pub use files::{Partial, file_error, write_whole};
+pub use proposer::{Proposed, ProposerPlugin, Wanted, proposer_table};
 pub use random::stream_seed;
 pub use records::{
     AtomRecord, FrameMut, FrameRef, RowsBuffer, atom_from_row, atoms_from_rows, cell_of,

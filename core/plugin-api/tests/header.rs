@@ -4,11 +4,12 @@
 use marsfm_plugin_api::abi::*;
 use marsfm_plugin_api::backend_abi::*;
 use marsfm_plugin_api::engine_abi::*;
+use marsfm_plugin_api::proposer_abi::*;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const RENAMES: [(&str, &str); 32] = [
+const RENAMES: [(&str, &str); 35] = [
     ("HostInfo", "marsfm_plugin_host_t"),
     ("Entry", "marsfm_plugin_entry_t"),
     ("Format", "marsfm_plugin_format_t"),
@@ -41,6 +42,9 @@ const RENAMES: [(&str, &str); 32] = [
     ("BackendBatch", "marsfm_plugin_batch_t"),
     ("BackendLesson", "marsfm_plugin_lesson_t"),
     ("BackendService", "marsfm_plugin_backend_service_t"),
+    ("Proposer", "marsfm_plugin_proposer_t"),
+    ("ProposeRequest", "marsfm_plugin_propose_request_t"),
+    ("ProposerService", "marsfm_plugin_proposer_service_t"),
 ];
 
 const TOP: &str = "\
@@ -56,11 +60,12 @@ const TOP: &str = "\
  * exception may leave a function. Arguments are borrowed for the call. Lengths are nm, times ps.
  * Thread tags: [any thread] or the one thread at a time that uses a handle.
  *
- * Made by cbindgen from core/plugin-api/src/abi.rs, engine_abi.rs and
- * backend_abi.rs:
+ * Made by cbindgen from core/plugin-api/src/abi.rs, engine_abi.rs,
+ * backend_abi.rs and proposer_abi.rs:
  * MARSFM_BLESS=1 cargo test --release -p marsfm-plugin-api */";
 
-const OPAQUE_TYPES: [&str; 5] = ["Reader", "Writer", "Featurizer", "Engine", "BackendModel"];
+const OPAQUE_TYPES: [&str; 6] =
+    ["Reader", "Writer", "Featurizer", "Engine", "BackendModel", "Proposer"];
 
 const OPAQUE: &str = "
 /** An opened trajectory, opaque. One thread at a time. */
@@ -76,7 +81,10 @@ typedef struct marsfm_plugin_featurizer_t marsfm_plugin_featurizer_t;
 typedef struct marsfm_plugin_engine_t marsfm_plugin_engine_t;
 
 /** A checkpoint on a device, opaque. One thread at a time. */
-typedef struct marsfm_plugin_model_t marsfm_plugin_model_t;";
+typedef struct marsfm_plugin_model_t marsfm_plugin_model_t;
+
+/** A proposer bound to a topology, opaque. One thread at a time. */
+typedef struct marsfm_plugin_proposer_t marsfm_plugin_proposer_t;";
 
 /// cbindgen passes over C strings, so these come from their values.
 fn ids() -> String {
@@ -84,7 +92,7 @@ fn ids() -> String {
         ("TRAJECTORY", MARSFM_PLUGIN_TRAJECTORY_1, "reads and writes trajectories and topologies"),
         ("FEATURIZER", MARSFM_PLUGIN_FEATURIZER_1, "computes one row of features per frame"),
         ("ENGINE", MARSFM_PLUGIN_ENGINE_1, "runs MD; since ABI 1.1"),
-        ("PROPOSER", MARSFM_PLUGIN_PROPOSER_1, "reserved: proposes conformations; no table yet"),
+        ("PROPOSER", MARSFM_PLUGIN_PROPOSER_1, "proposes starts of MD; since ABI 1.3"),
         ("BACKEND", MARSFM_PLUGIN_BACKEND_1, "computes surrogates; since ABI 1.2"),
     ];
     let line = |(name, id, what): (&str, &std::ffi::CStr, &str)| {
@@ -148,6 +156,7 @@ fn generated() -> String {
         .with_src(source.join("abi.rs"))
         .with_src(source.join("engine_abi.rs"))
         .with_src(source.join("backend_abi.rs"))
+        .with_src(source.join("proposer_abi.rs"))
         .generate();
     let mut text = Vec::new();
     bindings.expect("cbindgen reads abi.rs").write(&mut text);
@@ -257,6 +266,9 @@ fn c_and_rust_agree_on_sizes_and_offsets() {
         BackendLesson "marsfm_plugin_lesson_t": u weights n_parameters parameters;
         BackendService "marsfm_plugin_backend_service_t": name describe load draws_per_call draw
             velocity gradients free;
+        ProposeRequest "marsfm_plugin_propose_request_t": n_atoms n_wanted rng_seed epoch
+            temperature_kelvin n_parents parents_nm parent_counts;
+        ProposerService "marsfm_plugin_proposer_service_t": name open propose close;
     }
     compile("cc", &["-x", "c", "-std=c11"], &text);
 }

@@ -4,6 +4,7 @@ mod backend;
 mod c_door;
 mod chemfiles;
 mod hdf5;
+mod proposer;
 mod refusals;
 mod support;
 mod xtc;

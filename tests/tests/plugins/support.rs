@@ -17,13 +17,18 @@ pub fn release() -> PathBuf {
 /// already).
 pub fn library(name: &'static str) -> PathBuf {
     static BUILT: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
-    let library = release().join(format!("libmarsfm_plugin_{name}.so"));
+    // The template is not taken for an installed plugin: its file has another kind of name.
+    let (file, folder) = match name {
+        "template_rust" => ("libmarsfm_template_rust.so".into(), "template-rust"),
+        "backend_cpu" => (format!("libmarsfm_plugin_{name}.so"), "cuda"),
+        _ => (format!("libmarsfm_plugin_{name}.so"), name),
+    };
+    let library = release().join(&file);
     let mut built = BUILT.lock().expect("no build panicked");
     if built.insert(name) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let time = |p: &Path| p.metadata().and_then(|m| m.modified()).ok();
         let made = time(&library);
-        let folder = if name == "backend_cpu" { "cuda" } else { name };
         let stale = [format!("plugins/{folder}/src"), "core/plugin-api/src".into()]
             .iter()
             .flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("sources"))
@@ -32,7 +37,7 @@ pub fn library(name: &'static str) -> PathBuf {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let status = Command::new(cargo)
                 .args(["build", "--release", "--quiet", "-p"])
-                .arg(format!("marsfm-plugin-{}", name.replace('_', "-")))
+                .arg(file.trim_start_matches("lib").trim_end_matches(".so").replace('_', "-"))
                 .current_dir(root)
                 .status()
                 .expect("cargo runs");
@@ -87,7 +92,7 @@ pub fn compile_c(folder: &Path, name: &str, source: &Path) -> PathBuf {
         .args(["-shared", "-fPIC", "-fvisibility=hidden", "-I"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../include"))
         .arg(source)
-        .arg("-o")
+        .args(["-lm", "-o"])
         .arg(&library)
         .status()
         .expect("a C compiler: cc");

@@ -68,7 +68,7 @@ pub fn proposer(settings: &StrategySettings, toy: &Toy) -> Result<Box<dyn Propos
         other => {
             return Err(LoopError::words(format!(
                 "strategy.proposer is {other:?}; the toy engine has jump, stored, adversarial, \
-                 visited, parallel and long"
+                 visited, parallel, long and plugin:NAME"
             )));
         }
     })

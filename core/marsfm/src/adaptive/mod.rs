@@ -8,6 +8,7 @@ mod lesson;
 mod md;
 mod page;
 mod parts;
+mod plugin;
 mod slurm;
 mod tables;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use marsfm_adaptive::toy::{self, ToyEngine};
 use marsfm_adaptive::{Bandit, Engine, LoopSettings, Proposer, StrategySettings, Visited};
+use marsfm_geometry::Topology;
 use marsfm_host::Host;
 use marsfm_surrogate::Surrogate;
 use serde::Deserialize;
@@ -13,6 +14,7 @@ use super::chain::{Frames, Jumps, Library, Shape};
 use super::learn::Learner;
 use super::lesson::LearnSettings;
 use super::md::MdEngine;
+use super::plugin::{self, Plugged};
 use super::slurm::Slurm;
 use crate::benchmark;
 use crate::session::default_model;
@@ -52,7 +54,10 @@ pub fn open<'h>(
 ) -> Result<Parts<'h>> {
     if settings.engine.name == "toy" {
         let engine = toy_engine(settings)?;
-        let proposer = named(&settings.strategy, &|s| Ok(toy::proposer(s, engine.toy())?))?;
+        let proposer = named(&settings.strategy, &|s| match plugin::name_of(&s.proposer) {
+            Some(name) => Ok(Box::new(Plugged::open(host, name, &walker(), s)?)),
+            None => Ok(toy::proposer(s, engine.toy())?),
+        })?;
         return Ok(Parts { engine: Box::new(engine), proposer, remarks: Vec::new() });
     }
     let engine = MdEngine::open(host, settings)?;
@@ -61,6 +66,13 @@ pub fn open<'h>(
     let proposer =
         named(&settings.strategy, &|s| chain(host, &engine, s, &remarks, (settings, place)))?;
     Ok(Parts { engine: Box::new(engine), proposer, remarks: remarks.into_inner() })
+}
+
+/// The toy's atoms, for plugins.
+fn walker() -> Topology {
+    let mut atoms = Topology::new();
+    atoms.push("X", "", "TOY", 1, "", "A");
+    atoms
 }
 
 /// The toy of a loop's settings.
@@ -148,6 +160,9 @@ fn chain(
         topology: PathBuf,
         trajectories: Vec<PathBuf>,
     }
+    if let Some(name) = plugin::name_of(&strategy.proposer) {
+        return Ok(Box::new(Plugged::open(host, name, engine.topology(), strategy)?));
+    }
     let peptide = engine.peptide().clone();
     let drawn = |shape: Shape| -> Result<Box<dyn Proposer>> {
         let o: Drawn = options(strategy)?;
@@ -194,7 +209,7 @@ fn chain(
         }
         other => bail!(
             "strategy.proposer is {other:?}; there are jump, tree, hybrid, stored, imported, \
-             library, visited, parallel, long, and bandit over several of them"
+             library, visited, parallel, long, plugin:NAME, and bandit over several of them"
         ),
     })
 }
