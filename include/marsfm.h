@@ -469,7 +469,8 @@ typedef struct marsfm_model_info_t {
    */
   double lag_ps;
   /**
-   * Temperature of the training data, K.
+   * Temperature of the training data, K; of a model that takes a temperature, that of draws which
+   * ask for none.
    */
   double temperature_kelvin;
   /**
@@ -492,7 +493,8 @@ typedef struct marsfm_session_options_t {
    */
   size_t struct_size;
   /**
-   * Temperature of the caller's system, K; 0 if not known.
+   * Temperature of the caller's system, K; 0 if not known. A model that takes a temperature draws
+   * at this one, or, if it is 0, at that of marsfm_model_info_t.
    */
   double temperature_kelvin;
   /**

@@ -1008,6 +1008,10 @@ typedef struct marsfm_plugin_draw_request_t {
    * The solver, a JSON object as in a loop's settings: `{"method": "midpoint", "steps": 10}`.
    */
   const char *solver;
+  /**
+   * Temperature, K, for a surrogate that takes one; 0: none is given. Since ABI 1.3.
+   */
+  double temperature_kelvin;
 } marsfm_plugin_draw_request_t;
 
 /**
@@ -1058,6 +1062,11 @@ typedef struct marsfm_plugin_batch_t {
    * Times in [0, 1]: P doubles.
    */
   const double *t;
+  /**
+   * Temperatures, K: P doubles, for a surrogate that takes them; NULL: none are given. Since ABI
+   * 1.3.
+   */
+  const double *temperatures_kelvin;
 } marsfm_plugin_batch_t;
 
 /**

@@ -117,6 +117,7 @@ impl Case {
             x_cond: floats("x_cond")?,
             x_cond_mask: floats("x_cond_mask")?.into_iter().map(|v| v > 0.5).collect(),
             mask: None,
+            temperatures_kelvin: None,
         };
         let layout = if t == 1 { Layout::T1 } else { Layout::T2 };
         Ok(Self {

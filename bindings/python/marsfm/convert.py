@@ -64,6 +64,9 @@ def options_of(network):
     if network["layout"] == "t1":
         raise ValueError("the reference has no network of one token per residue (layout t1); "
                          "models of the layouts t2 and mdgen can be exported")
+    if network.get("temperature"):
+        raise ValueError("the reference's network has no temperature input; this model takes one "
+                         "and cannot be exported")
     options = dict(REQUIRED)
     options.update({name: network[name] for name in SIZES})
     options.update(num_frames=network["frames"], crop=network.get("crop") or 256,

@@ -226,7 +226,8 @@ class Job:
 
 
 class Session:
-    """A model bound to a topology; one thread at a time. ``as_drawn`` leaves the chains of
+    """A model bound to a topology; one thread at a time. ``temperature_kelvin`` is that of the
+    caller's system: a model that takes a temperature draws at it. ``as_drawn`` leaves the chains of
     accepted samples open where the network left them open."""
 
     def __init__(self, model: Model, topology: Topology,

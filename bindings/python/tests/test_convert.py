@@ -188,6 +188,13 @@ class Checkpoints(unittest.TestCase):
         self.assertEqual(stored["state_dict"]["model.pos_embed"].shape, (1, 4, 32))
         second = os.path.join(self.folder, "second.safetensors")
         self.assertEqual(run("import", back, second, *ASK)[0], 0)
+        card, values = convert.read_safetensors(self.out)
+        card["network"]["temperature"] = True
+        convert.write_safetensors(self.out, card, values)
+        os.remove(back)
+        code, said = run("export", self.out, back)
+        self.assertEqual((code, os.path.exists(back)), (1, False))
+        self.assertIn("no temperature input", said)
 
     def test_what_cannot_be_imported_is_refused_by_name(self):
         cases = [(dict(hyena=True), "hyena"), (dict(tps_condition=True), "tps_condition"),

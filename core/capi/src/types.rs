@@ -191,7 +191,8 @@ pub struct ModelInfo {
     pub struct_size: usize,
     /// Time that one jump stands for, ps.
     pub lag_ps: f64,
-    /// Temperature of the training data, K.
+    /// Temperature of the training data, K; of a model that takes a temperature, that of draws which
+    /// ask for none.
     pub temperature_kelvin: f64,
     /// Shortest chain of the training data, residues.
     pub min_residues: u64,
@@ -206,7 +207,8 @@ pub struct ModelInfo {
 pub struct SessionOptions {
     /// sizeof(marsfm_session_options_t), set by the caller.
     pub struct_size: usize,
-    /// Temperature of the caller's system, K; 0 if not known.
+    /// Temperature of the caller's system, K; 0 if not known. A model that takes a temperature draws
+    /// at this one, or, if it is 0, at that of marsfm_model_info_t.
     pub temperature_kelvin: f64,
     /// Force field of the caller's system, or NULL if not known.
     pub force_field: *const c_char,

@@ -11,7 +11,7 @@ use marsfm_plugin_api::engine_abi::TextSink;
 use marsfm_plugin_api::{residue_doubles, residue_parts};
 use marsfm_surrogate::params::{self, Values};
 use marsfm_surrogate::{
-    Backend, Batch, Condition, JumpRequest, LossAndGradients, NetworkConfig, SurrogateError,
+    Backend, Batch, Condition, JumpRequest, LossAndGradients, NetworkConfig, SurrogateError, Window,
 };
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -102,8 +102,7 @@ impl Backend for PluginModel {
     fn draw(
         &self,
         request: &JumpRequest,
-        frames: usize,
-        keep: usize,
+        Window { frames, keep, temperature_kelvin }: Window,
     ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError> {
         let draw = self.table.draw.ok_or_else(lacks)?;
         let l = request.types.len();
@@ -135,6 +134,7 @@ impl Backend for PluginModel {
             rng_seed: request.rng_seed,
             first_id: request.first_id,
             solver: solver.as_ptr(),
+            temperature_kelvin: temperature_kelvin.unwrap_or(0.0),
         };
         let mut out = vec![0.0f64; draws * kept * l * NUMBERS];
         self.call(|model| draw(model, &row, out.as_mut_ptr(), out.len()))?;
@@ -218,6 +218,7 @@ impl<'a> Lent<'a> {
             && c.x_cond.len() == tokens * MARSFM_PLUGIN_LATENT_DOUBLES
             && x.len() == tokens * MARSFM_PLUGIN_LATENT_DOUBLES
             && c.mask.as_ref().is_none_or(|m| m.len() == p * l)
+            && c.temperatures_kelvin.as_ref().is_none_or(|k| k.len() == p)
             && t.len() == p;
         if !fits {
             return Err(SurrogateError::Input("the parts of a batch differ in length".into()));
@@ -236,6 +237,7 @@ impl<'a> Lent<'a> {
     }
 
     fn row(&self) -> BackendBatch {
+        let kelvin = self.condition.temperatures_kelvin.as_ref();
         BackendBatch {
             struct_size: size_of::<BackendBatch>(),
             n_samples: self.dims.0,
@@ -248,6 +250,7 @@ impl<'a> Lent<'a> {
             mask: self.mask.as_ref().map_or(std::ptr::null(), |m| m.as_ptr()),
             x: self.x.as_ptr(),
             t: self.t.as_ptr(),
+            temperatures_kelvin: kelvin.map_or(std::ptr::null(), |k| k.as_ptr()),
         }
     }
 }

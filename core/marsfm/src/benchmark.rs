@@ -95,10 +95,8 @@ pub fn run(
 ) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (name, surrogate) in request.surrogates {
-        let seen = surrogate.card().training.as_ref().map(|t| &t.systems);
-        if let Some(both) =
-            request.systems.iter().find(|s| seen.is_some_and(|t| t.contains_key(*s)))
-        {
+        let training = surrogate.card().training.as_ref();
+        if let Some(both) = request.systems.iter().find(|s| training.is_some_and(|t| t.saw(s))) {
             anyhow::bail!("surrogate {name} was trained on {both}: it cannot be scored on it");
         }
     }

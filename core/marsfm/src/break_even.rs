@@ -120,7 +120,7 @@ pub fn run(host: &Host, request: &BreakEvenRequest) -> Result<BreakEven> {
     let card = r.surrogate.card();
     let training = card.training.as_ref();
     ensure!(
-        !training.is_some_and(|t| t.systems.contains_key(r.system)),
+        !training.is_some_and(|t| t.saw(r.system)),
         "the surrogate was trained on {}: what it draws there is no gain",
         r.system
     );

@@ -96,7 +96,7 @@ pub fn run(
     std::fs::create_dir_all(request.out)
         .with_context(|| format!("{}: cannot create the folder", request.out.display()))?;
     let surrogate = match request.model {
-        Some(path) => Surrogate::load(path)?,
+        Some(path) => Surrogate::load(path)?.matched_to(request.kelvin)?,
         None => {
             event(DemoEvent::Stage("training a small surrogate on this MD"));
             train_small(&system, &settings, request, &mut event)?
@@ -251,7 +251,7 @@ fn train_small(
         },
     };
     let out = request.out.join("surrogate.safetensors");
-    let prepared = train::prepare_system(system, &recipe)?;
+    let prepared = train::prepare_system(system, request.kelvin, &recipe)?;
     let set = train::training_set(&recipe, vec![prepared])?;
     let sets = Sets { train: &set, validation: None, replay: None };
     let trained = train::run(&recipe, sets, None, None, &out, |status| {

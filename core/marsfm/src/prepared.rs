@@ -20,10 +20,11 @@ const SEQUENCE: &str = "sequence";
 const NANOSECONDS: &str = "nanoseconds";
 const LAG_FRAMES: &str = "pair_lag_frames";
 
-/// A system whose frames stay on disk.
+/// A system whose frames stay on disk, of MD at `kelvin`.
 pub fn system(
     host: &Host,
     files: &SystemFiles,
+    kelvin: f64,
     recipe: &Recipe,
     folder: &Path,
 ) -> Result<TrainingSystem> {
@@ -48,12 +49,13 @@ pub fn system(
         ]);
         FrameFile::write(&frames_path, system.peptide.len(), &system.encoded()?, &about)?;
     }
-    open(files, recipe, &frames_path, &model_path)
+    open(files, kelvin, recipe, &frames_path, &model_path)
         .with_context(|| format!("system {}, prepared in {}", files.name, folder.display()))
 }
 
 fn open(
     files: &SystemFiles,
+    kelvin: f64,
     recipe: &Recipe,
     frames_path: &Path,
     model_path: &Path,
@@ -70,7 +72,8 @@ fn open(
     };
     let frames = Frames::File(frames);
     let pairs = pairs::of(msm.as_ref(), &frames.lengths(), lag, recipe)?;
-    Ok(TrainingSystem { name: files.name.clone(), types, frames, pairs, nanoseconds })
+    let (name, temperature_kelvin) = (files.name.clone(), kelvin);
+    Ok(TrainingSystem { name, types, frames, pairs, nanoseconds, temperature_kelvin })
 }
 
 /// What the prepared files are a function of: the trajectories (by name, size and time of their last

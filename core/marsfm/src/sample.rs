@@ -127,6 +127,9 @@ struct Record<'a> {
     mdgen_sha256: Option<&'a str>,
     /// Time of one jump, or between two frames of a window.
     lag_ps: f64,
+    /// Temperature of the draws, K, of a surrogate that takes one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature_kelvin: Option<f64>,
     rng_seed: u64,
     tally: Tally,
     seeds: &'a [usize],
@@ -237,6 +240,7 @@ fn write_ensemble(
         model_sha256: origin.surrogate.sha256(),
         mdgen_sha256: origin.mdgen.map(Surrogate::sha256),
         lag_ps: origin.mdgen.unwrap_or(origin.surrogate).card().domain.lag_ps,
+        temperature_kelvin: origin.surrogate.temperature_kelvin(),
         rng_seed,
         tally: Tally::of(nodes),
         seeds,
@@ -321,6 +325,8 @@ pub struct SampleRequest<'a> {
     pub solver: Solver,
     /// Where to compute.
     pub device: &'a Device,
+    /// Temperature, K, for surrogates that take one; `None`: that of the card.
+    pub temperature_kelvin: Option<f64>,
     /// Folder to write into.
     pub out: &'a Path,
 }
@@ -344,7 +350,16 @@ pub fn run(
     request: &SampleRequest,
     progress: impl FnMut(usize, usize) -> bool,
 ) -> Result<Drawn> {
-    let surrogate = host.surrogate(request.model, request.device)?;
+    let load = |path: &Path| -> Result<Surrogate> {
+        let surrogate = host.surrogate(path, request.device)?;
+        match request.temperature_kelvin {
+            None => Ok(surrogate),
+            Some(kelvin) => surrogate
+                .at_temperature(kelvin)
+                .with_context(|| format!("{}: --temperature", path.display())),
+        }
+    };
+    let surrogate = load(request.model)?;
     let (topology, own) = host.read_topology(request.topology)?;
     let mut frame = match request.start {
         None => own.with_context(|| {
@@ -369,7 +384,7 @@ pub fn run(
     let types = peptide.types();
     let root = peptide.encode(start.positions_nm)?;
     let (seed, solver) = (request.rng_seed, request.solver);
-    let mdgen = request.mdgen.map(|(path, _)| host.surrogate(path, request.device)).transpose()?;
+    let mdgen = request.mdgen.map(|(path, _)| load(path)).transpose()?;
     let (nodes, window) = match (request.shape, &mdgen) {
         (Shape::Rollout(_), Some(_)) => bail!("a hybrid goes on from jumps, not from a rollout"),
         (Shape::Rollout(spec), None) => {
@@ -404,6 +419,7 @@ pub fn run(
     let origin = Origin { surrogate: &surrogate, mdgen: mdgen.as_ref(), frame_ps, as_drawn };
     let files = write_ensemble(host, request.out, &start, &origin, &nodes, &seeds, seed)?;
     let asked = RequestedDomain {
+        temperature_kelvin: request.temperature_kelvin,
         capped: Some(peptide.is_capped()),
         bystanders: Some(peptide.n_bystanders()),
         window,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use marsfm_geometry::{Conformation, Peptide, Topology};
 use marsfm_host::Host;
+use marsfm_training::Recipe;
 use marsfm_trajectory::{Dataset, Frame, FrameSource, LoadOptions};
 use rayon::prelude::*;
 
@@ -80,19 +81,41 @@ impl SystemFiles {
         Ok((Self { name, topology: path.into(), trajectories, frame_ps: None }, missing))
     }
 
-    /// The system of a recipe: `root/mdcath_dataset_NAME.h5` at `kelvin` if there is such a file (and
-    /// what is missing there), else the files of `root/NAME`.
+    /// The systems that a recipe means by a name, each with its temperature, K, and what is missing,
+    /// in words: `root/mdcath_dataset_NAME.h5` at the recipe's temperatures if there is such a file,
+    /// else the files of `root/NAME`. At several temperatures their names are `NAME@320K`, ….
     pub fn of_recipe(
         host: &Host,
         root: &Path,
         name: &str,
-        kelvin: f64,
-    ) -> Result<(Self, Vec<String>)> {
+        recipe: &Recipe,
+    ) -> Result<(Vec<(Self, f64)>, Vec<String>)> {
+        let (own, data) = (recipe.domain.temperature_kelvin, &recipe.data);
         let domain = root.join(format!("mdcath_dataset_{name}.h5"));
-        if domain.is_file() {
-            return Self::in_mdcath(host, &domain, kelvin.round() as u32);
+        if !domain.is_file() {
+            let kelvin = data.temperature_of.get(name).copied().unwrap_or(own);
+            return Ok((vec![(Self::in_folder(root, name)?, kelvin)], Vec::new()));
         }
-        Ok((Self::in_folder(root, name)?, Vec::new()))
+        let read = |kelvin: f64| Self::in_mdcath(host, &domain, kelvin.round() as u32);
+        if data.temperatures_kelvin.is_empty() {
+            let (files, missing) = read(own)?;
+            return Ok((vec![(files, own)], missing));
+        }
+        let (mut systems, mut missing) = (Vec::new(), Vec::new());
+        for kelvin in &data.temperatures_kelvin {
+            match read(*kelvin) {
+                Ok((files, absent)) => {
+                    let name = format!("{}@{kelvin:.0}K", files.name);
+                    systems.push((Self { name, ..files }, *kelvin));
+                    missing.extend(absent);
+                }
+                Err(none) => missing.push(format!("{none:#}")),
+            }
+        }
+        if systems.is_empty() {
+            bail!("{}", missing.join("; "));
+        }
+        Ok((systems, missing))
     }
 }
 

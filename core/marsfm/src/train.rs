@@ -80,21 +80,22 @@ pub fn train(
     let total = recipe.data.train.len() + recipe.data.validation.len();
     let mut done = 0;
     let mut prepare = |names: &[String]| -> Result<Vec<TrainingSystem>> {
-        let one = |name: &String| {
-            let kelvin = recipe.domain.temperature_kelvin;
-            let (files, missing) = SystemFiles::of_recipe(host, &root, name, kelvin)?;
-            let system = match &prepared {
-                Some(folder) => prepared::system(host, &files, &recipe, folder)?,
-                None => prepare_system(&System::load(host, &files)?, &recipe)?,
-            };
+        let mut all = Vec::new();
+        for name in names {
+            let (systems, missing) = SystemFiles::of_recipe(host, &root, name, &recipe)?;
+            for (files, kelvin) in systems {
+                all.push(match &prepared {
+                    Some(folder) => prepared::system(host, &files, kelvin, &recipe, folder)?,
+                    None => prepare_system(&System::load(host, &files)?, kelvin, &recipe)?,
+                });
+            }
             done += 1;
             for why in missing {
                 event(TrainEvent::Note(&format!("{name}, a replica left out: {why}")));
             }
             event(TrainEvent::Prepared { name, done: (done, total) });
-            Ok(system)
-        };
-        names.iter().map(one).collect()
+        }
+        Ok(all)
     };
     let (train, validation) = (prepare(&recipe.data.train)?, prepare(&recipe.data.validation)?);
     let (train, validation) = (training_set(&recipe, train)?, held_out(&recipe, validation)?);
@@ -147,7 +148,8 @@ pub fn training_set(recipe: &Recipe, systems: Vec<TrainingSystem>) -> Result<Tra
     let (n, r) = (&recipe.network, &recipe.run);
     Ok(TrainingSet::new(systems, n.frames, r.crop, n.path)?
         .hiding_residue_types(r.hide_residue_types)
-        .with_mosaics(r.mosaics, r.mosaic_cut))
+        .with_mosaics(r.mosaics, r.mosaic_cut)
+        .telling_temperatures(n.temperature))
 }
 
 /// Systems to validate on, as they are; `None` of none.
@@ -156,7 +158,8 @@ pub fn held_out(recipe: &Recipe, systems: Vec<TrainingSystem>) -> Result<Option<
         return Ok(None);
     }
     let n = &recipe.network;
-    Ok(Some(TrainingSet::new(systems, n.frames, recipe.run.crop, n.path)?))
+    let set = TrainingSet::new(systems, n.frames, recipe.run.crop, n.path)?;
+    Ok(Some(set.telling_temperatures(n.temperature)))
 }
 
 /// Trains on sets that are already in memory; the recipe's `start_from` is a path as it stands.
@@ -179,10 +182,11 @@ pub fn run(
     let held_out = sets.validation.iter().flat_map(|s| s.systems());
     let validation_names: Vec<String> = held_out.map(|s| s.name.clone()).collect();
     let start = recipe.run.start_from.as_deref().map(|p| start_of(p, recipe)).transpose()?;
-    for (name, ns) in start.iter().flat_map(|s| &s.card.training).flat_map(|t| &t.systems) {
-        if validation_names.contains(name) {
-            bail!("run.start_from: that surrogate was trained on {name}, a validation system here");
-        }
+    let before = start.as_ref().and_then(|s| s.card.training.as_ref());
+    if let Some(both) = validation_names.iter().find(|v| before.is_some_and(|t| t.saw(v))) {
+        bail!("run.start_from: that surrogate was trained on {both}, a validation system here");
+    }
+    for (name, ns) in before.iter().flat_map(|t| &t.systems) {
         systems.entry(name.clone()).or_insert(*ns);
     }
     let mut state = out.as_os_str().to_owned();
@@ -204,8 +208,11 @@ pub fn run(
         format!("Stopped at step {} of the recipe's {}.", trained.steps, recipe.run.steps)
     });
     domain.lag_ps = recipe.pairs.pair_lag_ps;
+    if let Some(before) = &start {
+        domain.temperatures_kelvin.extend(&before.card.domain.temperatures_kelvin);
+        ascending(&mut domain.temperatures_kelvin);
+    }
     // A run that went on from another one has that one's history.
-    let before = start.as_ref().and_then(|s| s.card.training.as_ref());
     let steps_before = before.map_or(0, |t| t.steps);
     let mut losses = before.map_or_else(Vec::new, |t| t.losses.clone());
     losses.extend(trained.losses.into_iter().map(|(step, a, b)| (step + steps_before, a, b)));
@@ -250,8 +257,8 @@ fn start_of(path: &Path, recipe: &Recipe) -> Result<Checkpoint> {
     Ok(start)
 }
 
-/// Frames encoded, Markov model built (where pairs need one), pairs ready.
-pub fn prepare_system(system: &System, recipe: &Recipe) -> Result<TrainingSystem> {
+/// Frames encoded, Markov model built (where pairs need one), pairs ready, of MD at `kelvin`.
+pub fn prepare_system(system: &System, kelvin: f64, recipe: &Recipe) -> Result<TrainingSystem> {
     let of_system = || format!("system {}", system.name);
     let frames = Frames::from(system.encoded()?);
     let lag = system.data.lag_frames(recipe.pairs.pair_lag_ps).with_context(of_system)?;
@@ -262,6 +269,7 @@ pub fn prepare_system(system: &System, recipe: &Recipe) -> Result<TrainingSystem
         pairs: pairs::of(msm.as_ref(), &frames.lengths(), lag, recipe).with_context(of_system)?,
         frames,
         nanoseconds: system.nanoseconds(),
+        temperature_kelvin: kelvin,
     })
 }
 
@@ -284,13 +292,24 @@ fn pairs_in_words(recipe: &Recipe) -> String {
     )
 }
 
+fn ascending(temperatures: &mut Vec<f64>) {
+    temperatures.sort_by(f64::total_cmp);
+    temperatures.dedup();
+}
+
 fn domain_of(recipe: &Recipe, systems: &[&TrainingSystem]) -> Domain {
     let mut residue_counts = BTreeMap::new();
     for t in systems.iter().flat_map(|s| &s.types) {
         *residue_counts.entry(t.letter()).or_insert(0) += 1;
     }
     let lengths = || systems.iter().map(|s| s.types.len());
+    let mut temperatures_kelvin: Vec<f64> = match recipe.network.temperature {
+        true => systems.iter().map(|s| s.temperature_kelvin).collect(),
+        false => Vec::new(),
+    };
+    ascending(&mut temperatures_kelvin);
     Domain {
+        temperatures_kelvin,
         lag_ps: recipe.pairs.pair_lag_ps,
         temperature_kelvin: recipe.domain.temperature_kelvin,
         force_field: recipe.domain.force_field.clone(),

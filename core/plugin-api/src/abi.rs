@@ -9,7 +9,8 @@
 //! The structs named here are frozen at ABI 1.0: a later minor version appends by wrapping them
 //! (`{ v1_0: X, new_slot }`), so that the layout check of the Rust door keeps passing. ABI 1.1
 //! adds the tables of engines, in `engine_abi.rs`; ABI 1.2 those of compute backends, in
-//! `backend_abi.rs`; ABI 1.3 those of proposers, in `proposer_abi.rs`.
+//! `backend_abi.rs`; ABI 1.3 those of proposers, in `proposer_abi.rs`, and temperatures in requests to
+//! backends.
 #![allow(unsafe_code)] // the derive of the layout description writes unsafe impls
 
 use abi_stable::StableAbi;

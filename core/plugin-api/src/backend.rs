@@ -51,6 +51,8 @@ pub struct Draw<'a> {
     pub first_id: u64,
     /// The solver (JSON).
     pub solver: &'a str,
+    /// Temperature, K.
+    pub temperature_kelvin: Option<f64>,
 }
 
 /// See [`BackendBatch`]; lengths are checked.
@@ -72,6 +74,8 @@ pub struct Points<'a> {
     pub x: &'a [f64],
     /// Times.
     pub t: &'a [f64],
+    /// Temperatures, K.
+    pub temperatures_kelvin: Option<&'a [f64]>,
 }
 
 /// See [`BackendLesson`]; lengths are checked.
@@ -178,12 +182,36 @@ fn finite(values: &[f64], what: &str) -> Result<(), PluginError> {
     }
 }
 
-fn points<'a>(batch: *const BackendBatch) -> Result<Points<'a>, PluginError> {
-    // SAFETY: NULL or valid for the call (contract).
-    let b = unsafe { batch.as_ref() }.ok_or_else(|| null("batch"))?;
-    if b.struct_size < size_of::<BackendBatch>() {
-        return Err(PluginError::invalid("batch: struct_size is too small"));
+/// Sizes of the structs that have grown, as they were in ABI 1.2.
+const BATCH_1_2: usize = std::mem::offset_of!(BackendBatch, temperatures_kelvin);
+const DRAW_1_2: usize = std::mem::offset_of!(DrawRequest, temperature_kelvin);
+
+/// A struct of a caller who may know only its first `least` bytes; what it lacks is zero.
+///
+/// # Safety
+/// `T` begins with its size and is valid if it is all zero behind `least` bytes; `from` is NULL or
+/// points to as many bytes as its size says.
+unsafe fn grown<T: Copy>(from: *const T, least: usize, what: &str) -> Result<T, PluginError> {
+    if from.is_null() {
+        return Err(null(what));
     }
+    // SAFETY: not NULL, and a size is the first field (contract).
+    let size = unsafe { *from.cast::<usize>() };
+    if size < least {
+        return Err(PluginError::invalid(format!("{what}: struct_size is too small")));
+    }
+    let mut own = std::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: `size` bytes are there, `own` has room for its own size, and is valid then (contract).
+    unsafe {
+        let n = size.min(size_of::<T>());
+        std::ptr::copy_nonoverlapping(from.cast::<u8>(), own.as_mut_ptr().cast(), n);
+        Ok(own.assume_init())
+    }
+}
+
+fn points<'a>(batch: *const BackendBatch) -> Result<Points<'a>, PluginError> {
+    // SAFETY: the first field is a size; the rest is zero where it is absent.
+    let b = unsafe { grown::<BackendBatch>(batch, BATCH_1_2, "batch") }?;
     let (p, t, l) = (b.n_samples, b.n_frames, b.n_residues);
     if p == 0 || t == 0 || l == 0 {
         return Err(PluginError::invalid("batch: no samples, no frames or no residues"));
@@ -200,6 +228,10 @@ fn points<'a>(batch: *const BackendBatch) -> Result<Points<'a>, PluginError> {
         mask,
         x: slice(b.x, numbers, "batch.x")?,
         t: slice(b.t, p, "batch.t")?,
+        temperatures_kelvin: match b.temperatures_kelvin.is_null() {
+            true => None,
+            false => Some(slice(b.temperatures_kelvin, p, "batch.temperatures_kelvin")?),
+        },
     };
     finite(points.x, "batch.x")?;
     finite(points.t, "batch.t")?;
@@ -261,11 +293,8 @@ extern "C" fn draw<P: BackendPlugin>(
     n_doubles: usize,
 ) -> i32 {
     guard(|| {
-        // SAFETY: NULL or valid for the call (contract).
-        let r = unsafe { request.as_ref() }.ok_or_else(|| null("request"))?;
-        if r.struct_size < size_of::<DrawRequest>() {
-            return Err(PluginError::invalid("request: struct_size is too small"));
-        }
+        // SAFETY: the first field is a size; the rest is zero where it is absent.
+        let r = unsafe { grown::<DrawRequest>(request, DRAW_1_2, "request") }?;
         let draws = product(&[r.n_starts, r.n_children])?;
         let room = [draws, r.n_frames.max(1), r.n_residues, MARSFM_PLUGIN_RESIDUE_DOUBLES];
         let room = product(&room)?;
@@ -287,6 +316,7 @@ extern "C" fn draw<P: BackendPlugin>(
             rng_seed: r.rng_seed,
             first_id: r.first_id,
             solver: &solver,
+            temperature_kelvin: (r.temperature_kelvin != 0.0).then_some(r.temperature_kelvin),
         };
         let drawn = with(model, |p: &mut P| p.draw(&request))?;
         hand_over(&drawn, conformations, n_doubles, "conformations")?;

@@ -52,6 +52,8 @@ pub struct DrawRequest {
     pub first_id: u64,
     /// The solver, a JSON object as in a loop's settings: `{"method": "midpoint", "steps": 10}`.
     pub solver: *const c_char,
+    /// Temperature, K, for a surrogate that takes one; 0: none is given. Since ABI 1.3.
+    pub temperature_kelvin: f64,
 }
 
 /// Points on the path of P samples of equal length, in the network's numbers.
@@ -80,6 +82,9 @@ pub struct BackendBatch {
     pub x: *const f64,
     /// Times in [0, 1]: P doubles.
     pub t: *const f64,
+    /// Temperatures, K: P doubles, for a surrogate that takes them; NULL: none are given. Since ABI
+    /// 1.3.
+    pub temperatures_kelvin: *const f64,
 }
 
 /// What the network should have answered at a batch, and what it is asked with.
@@ -170,11 +175,11 @@ pub struct BackendService {
 #[allow(unsafe_code)]
 unsafe impl Sync for BackendService {}
 
-/// A released size is frozen (ABI 1.2, 64-bit).
+/// A released size is frozen (64-bit): the first two have grown in ABI 1.3, the others are of 1.2.
 #[cfg(target_pointer_width = "64")]
 const _: () = {
-    assert!(size_of::<DrawRequest>() == 80);
-    assert!(size_of::<BackendBatch>() == 88);
+    assert!(size_of::<DrawRequest>() == 88);
+    assert!(size_of::<BackendBatch>() == 96);
     assert!(size_of::<BackendLesson>() == 40);
     assert!(size_of::<BackendService>() == 72);
 };

@@ -260,9 +260,9 @@ fn c_and_rust_agree_on_sizes_and_offsets() {
         EngineService "marsfm_plugin_engine_service_t": name describe open info read_system energy
             minimise start run cancel close run_together;
         DrawRequest "marsfm_plugin_draw_request_t": n_residues residue_types n_starts starts
-            n_children n_frames rng_seed first_id solver;
+            n_children n_frames rng_seed first_id solver temperature_kelvin;
         BackendBatch "marsfm_plugin_batch_t": n_samples n_frames n_residues frames residue_types
-            x_cond x_cond_mask mask x t;
+            x_cond x_cond_mask mask x t temperatures_kelvin;
         BackendLesson "marsfm_plugin_lesson_t": u weights n_parameters parameters;
         BackendService "marsfm_plugin_backend_service_t": name describe load draws_per_call draw
             velocity gradients free;

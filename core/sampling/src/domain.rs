@@ -41,14 +41,20 @@ pub fn differences(
     let mut say = |what: &str, message: String| {
         all.push(Difference { what: what.into(), message });
     };
-    if let Some(t) = request.temperature_kelvin
-        && (t - domain.temperature_kelvin).abs() > 0.5
-    {
-        let trained = domain.temperature_kelvin;
-        say(
-            "temperature",
-            format!("asked at {t} K, trained at {trained} K ({:+.0} K)", t - trained),
-        );
+    // A surrogate that takes a temperature was trained on some, and draws between them too.
+    let trained = match domain.temperatures_kelvin[..] {
+        [lowest, .., highest] => (lowest, highest),
+        _ => (domain.temperature_kelvin, domain.temperature_kelvin),
+    };
+    if let Some(t) = request.temperature_kelvin {
+        let off = t - t.clamp(trained.0, trained.1);
+        let at = match trained.0 == trained.1 {
+            true => format!("{} K", trained.0),
+            false => format!("{} to {} K", trained.0, trained.1),
+        };
+        if off.abs() > 0.5 {
+            say("temperature", format!("asked at {t} K, trained at {at} ({off:+.0} K)"));
+        }
     }
     let names = [
         ("force_field", &request.force_field, &domain.force_field),

@@ -27,6 +27,7 @@ fn surrogate(layout: Layout, frames: usize) -> Surrogate {
     let domain = Domain {
         lag_ps: 10.0,
         temperature_kelvin: 300.0,
+        temperatures_kelvin: Vec::new(),
         force_field: "none".into(),
         solvent: "none".into(),
         termini: "charged".into(),

@@ -42,6 +42,7 @@ impl Batch {
                     x_cond: slice(&c.x_cond, i, n),
                     x_cond_mask: slice(&c.x_cond_mask, i, n),
                     mask: c.mask.as_ref().map(|m| slice(m, i, n)),
+                    temperatures_kelvin: c.temperatures_kelvin.as_ref().map(|k| slice(k, i, n)),
                 },
                 x: slice(&self.x, i, n),
                 u: slice(&self.u, i, n),
@@ -55,6 +56,17 @@ impl Batch {
 /// Loss of a batch and the gradient of every parameter that takes part, by name.
 pub type LossAndGradients = (f64, BTreeMap<String, Vec<f32>>);
 
+/// The windows of a draw.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    /// Frames of each.
+    pub frames: usize,
+    /// The first frame that is wanted.
+    pub keep: usize,
+    /// Temperature, K, where the network takes one.
+    pub temperature_kelvin: Option<f64>,
+}
+
 /// One checkpoint on one device.
 pub trait Backend: Send + Sync {
     /// The device, for people (`cpu`, `cuda:0`).
@@ -63,13 +75,11 @@ pub trait Backend: Send + Sync {
     /// Draws of `frames` frames for chains of `residues` residues that one call takes best.
     fn draws_per_call(&self, residues: usize, frames: usize) -> usize;
 
-    /// Windows of `frames` frames as [`Surrogate::windows`](crate::Surrogate::windows) orders them,
-    /// of each window the frames from `keep` on.
+    /// Windows as [`Surrogate::windows`](crate::Surrogate::windows) orders them.
     fn draw(
         &self,
         request: &JumpRequest,
-        frames: usize,
-        keep: usize,
+        window: Window,
     ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError>;
 
     /// The velocity at `x` `[samples·frames·L·21]` and times `t`, one per sample.

@@ -40,8 +40,11 @@ pub struct ModelCard {
 pub struct Domain {
     /// Lag of one jump, ps.
     pub lag_ps: f64,
-    /// Temperature, K.
+    /// Temperature, K; of a surrogate that takes one, that of draws which ask for none.
     pub temperature_kelvin: f64,
+    /// Temperatures learned from, K, ascending, of a surrogate that takes one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub temperatures_kelvin: Vec<f64>,
     /// Force field name.
     pub force_field: String,
     /// Solvent model name.
@@ -54,11 +57,26 @@ pub struct Domain {
     pub residue_counts: BTreeMap<char, usize>,
 }
 
+impl TrainingRecord {
+    /// True if the system was learned from, at whatever temperature: `NAME@320K` is of `NAME`.
+    pub fn saw(&self, system: &str) -> bool {
+        self.systems.keys().any(|s| chain(s) == chain(system))
+    }
+}
+
+/// The name of a system without its temperature.
+fn chain(name: &str) -> &str {
+    match name.rsplit_once('@') {
+        Some((chain, at)) if at.ends_with('K') => chain,
+        _ => name,
+    }
+}
+
 /// How a surrogate was trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingRecord {
-    /// Sequences trained on, with ns of MD each.
+    /// Systems trained on, with ns of MD each; `NAME@320K` where one was at several temperatures.
     pub systems: BTreeMap<String, f64>,
     /// Sequences used for validation only.
     pub validation: Vec<String>,

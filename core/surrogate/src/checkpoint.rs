@@ -81,6 +81,7 @@ pub fn untrained(network: &NetworkConfig, values: &Values) -> Result<Vec<u8>, Su
     let domain = Domain {
         lag_ps: 0.0,
         temperature_kelvin: 0.0,
+        temperatures_kelvin: Vec::new(),
         force_field: "none".into(),
         solvent: "none".into(),
         termini: "mixed".into(),
@@ -251,6 +252,7 @@ mod tests {
         let domain = Domain {
             lag_ps: 10.0,
             temperature_kelvin: 350.0,
+            temperatures_kelvin: Vec::new(),
             force_field: "none".into(),
             solvent: "none".into(),
             termini: "charged".into(),

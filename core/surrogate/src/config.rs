@@ -76,6 +76,10 @@ pub struct NetworkConfig {
     /// long as they are.
     #[serde(default, skip_serializing_if = "is_default")]
     pub padded_residues: usize,
+    /// The temperature of the simulation is an input, embedded beside the time and seen by every
+    /// modulation. MDGen has none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub temperature: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -100,6 +104,7 @@ impl NetworkConfig {
             path: Path::Gvp,
             masked_torsions: MaskedTorsions::Clean,
             padded_residues: 0,
+            temperature: false,
         }
     }
 

@@ -23,7 +23,7 @@ mod solver;
 mod surrogate;
 mod upstream;
 
-pub use backend::{Backend, Batch, LossAndGradients};
+pub use backend::{Backend, Batch, LossAndGradients, Window};
 pub use candle_core;
 pub use config::{Layout, MaskedTorsions, NetworkConfig, Path};
 pub use error::SurrogateError;

@@ -15,7 +15,7 @@ use rand_distr::{Distribution, StandardNormal};
 use crate::backend::{Backend, Batch, LossAndGradients};
 use crate::params::Values;
 use crate::{
-    Condition, JumpRequest, MaskedTorsions, Network, NetworkConfig, SurrogateError, Tap,
+    Condition, JumpRequest, MaskedTorsions, Network, NetworkConfig, SurrogateError, Tap, Window,
     condition_of, flow_loss, params, solve, upstream,
 };
 
@@ -68,11 +68,13 @@ impl Local {
         starts: &[Conformation<f32>],
         children: usize,
         first_id: u64,
-        (frames, keep): (usize, usize),
+        window: Window,
     ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError> {
+        let Window { frames, keep, temperature_kelvin } = window;
         let config = self.network.config();
         let l = request.types.len();
         let mut condition = condition_of(request.types, starts, frames);
+        condition.temperatures_kelvin = temperature_kelvin.map(|k| vec![k; starts.len()]);
         if config.masked_torsions == MaskedTorsions::Upstream {
             let first = starts.iter().map(|s| upstream::first_torsions(request.types[0], s));
             for (own, torsions) in condition.x_cond.chunks_exact_mut(frames * l * LATENT).zip(first)
@@ -127,10 +129,9 @@ impl Backend for Local {
     fn draw(
         &self,
         request: &JumpRequest,
-        frames: usize,
-        keep: usize,
+        window: Window,
     ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError> {
-        let l = request.types.len();
+        let (l, frames) = (request.types.len(), window.frames);
         if let Some(bad) = request.starts.iter().position(|s| s.len() != l) {
             return Err(SurrogateError::Input(format!(
                 "start {bad} has {} residues, the chain has {l}",
@@ -148,13 +149,13 @@ impl Backend for Local {
             let children_per_call = (tokens / (starts.len() * frames * l)).clamp(1, n.max(1));
             let first = (call * starts_per_call * n) as u64 + request.first_id;
             if starts.len() > 1 || children_per_call >= n {
-                all.extend(self.call(request, starts, n, first, (frames, keep))?);
+                all.extend(self.call(request, starts, n, first, window)?);
                 continue;
             }
             for from in (0..n).step_by(children_per_call) {
                 let count = children_per_call.min(n - from);
                 let first = first + from as u64;
-                all.extend(self.call(request, starts, count, first, (frames, keep))?);
+                all.extend(self.call(request, starts, count, first, window)?);
             }
         }
         Ok(all)

@@ -18,7 +18,7 @@ use crate::kernels::{
 use marsfm_geometry::LATENT;
 
 use crate::layers::{FeedForward, Linear, SelfAttention};
-use crate::modulation::{Memory, Modulations};
+use crate::modulation::{Memory, Modulations, Point, points};
 use crate::params::Tensors;
 use crate::{NetworkConfig, SurrogateError};
 
@@ -27,6 +27,10 @@ type Result<T> = std::result::Result<T, SurrogateError>;
 /// ε of the parameter-free norms and of the conditioning stack's affine norm.
 const EPS: f64 = 1e-6;
 const IPA_EPS: f64 = 1e-5;
+
+/// Kelvin per radian of the fastest angle that a temperature becomes: no temperature of an aqueous
+/// protein is a whole turn from another, so that those between two that were learned lie between.
+const KELVIN_PER_RADIAN: f64 = 100.0;
 
 /// The condition of P parents of equal length L.
 #[derive(Clone, Debug)]
@@ -43,6 +47,8 @@ pub struct Condition {
     pub x_cond_mask: Vec<bool>,
     /// 1 = real residue, `[P·L]`; `None` if all are (no padding).
     pub mask: Option<Vec<bool>>,
+    /// Temperatures, K, `[P]`, where the network takes one, else `None`.
+    pub temperatures_kelvin: Option<Vec<f64>>,
 }
 
 impl Condition {
@@ -119,6 +125,7 @@ pub struct Network {
     mask_to_emb: Tensor,
     aatype_to_emb: Tensor,
     time: (Linear, Linear),
+    temperature: Option<(Linear, Linear)>,
     ipa_layers: Vec<IpaLayer>,
     layers: Vec<DitLayer>,
     head_modulation: Linear,
@@ -217,6 +224,13 @@ impl Network {
             mask_to_emb: get("mask_to_emb.weight")?,
             aatype_to_emb: types,
             time: (layer("t_embedder.mlp.0")?, layer("t_embedder.mlp.2")?),
+            temperature: match config.temperature {
+                false => None,
+                true => Some((
+                    layer("temperature_embedder.mlp.0")?,
+                    layer("temperature_embedder.mlp.2")?,
+                )),
+            },
             ipa_layers: (0..config.num_layers).map(ipa_layer).collect::<Result<_>>()?,
             layers: (0..config.num_layers).map(dit_layer).collect::<Result<_>>()?,
             head_modulation: layer("emb_to_latent.adaLN_modulation.1")?,
@@ -246,6 +260,7 @@ impl Network {
     pub fn prepare(&self, condition: Condition, frames: usize, tap: &mut Tap) -> Result<Prepared> {
         let (p, t, l) = (condition.parents(), frames, condition.residues);
         check_condition(&condition, p, t, l)?;
+        check_temperatures(condition.temperatures_kelvin.as_deref(), p, self.config.temperature)?;
         if self.config.abs_pos_emb && l != self.config.crop {
             return Err(SurrogateError::Input(format!(
                 "this surrogate has fixed positions for {} residues, the chain has {l}",
@@ -285,7 +300,8 @@ impl Network {
     }
 
     /// Velocity at x `[P·n·T·L, 21]` (n children per parent, children of a parent adjacent) and
-    /// times t: one for all, or one per sample (then n must be 1).
+    /// times t: one for all, or one per sample (then n must be 1, and so it must where parents
+    /// differ in temperature).
     pub fn velocity(
         &self,
         x: &Tensor,
@@ -303,19 +319,30 @@ impl Network {
             )));
         }
         let children = rows / (p * frames * l);
-        if t.len() > 1 && children > 1 {
-            return Err(SurrogateError::Input("children of one parent share one time".into()));
+        let points = points(t, prepared.condition.temperatures_kelvin.as_deref());
+        if points.len() > 1 && children > 1 {
+            return Err(SurrogateError::Input(
+                "children of one parent share one time and all parents one temperature".into(),
+            ));
         }
-        let mods = self.memory.at(t, || self.modulations(t))?;
+        let mods = self.memory.at(&points, || self.modulations(&points))?;
         tap.note(|| "t_embedder".into(), &mods.time);
         let y = self.condition_stack(&mods, prepared, tap)?;
         self.denoise(x, &mods, &y, prepared, (p, children, frames, l), tap)
     }
 
-    /// What depends on the times alone.
-    fn modulations(&self, t: &[f64]) -> Result<Modulations> {
-        let time = self.embed_time(t)?;
-        let te = time.silu()?;
+    /// What depends on times and temperatures alone.
+    fn modulations(&self, points: &[Point]) -> Result<Modulations> {
+        let angles: Vec<f64> = points.iter().map(|p| 100.0 * p.time).collect();
+        let time = self.embed(&self.time, &angles)?;
+        let te = match &self.temperature {
+            None => time.silu()?,
+            Some(layers) => {
+                let angles: Vec<f64> =
+                    points.iter().map(|p| p.kelvin / KELVIN_PER_RADIAN).collect();
+                (&time + self.embed(layers, &angles)?)?.silu()?
+            }
+        };
         Ok(Modulations {
             ipa: self.ipa_layers.iter().map(|l| l.modulation.apply(&te)).collect::<Result<_>>()?,
             dit: self.layers.iter().map(|l| l.modulation.apply(&te)).collect::<Result<_>>()?,
@@ -324,18 +351,18 @@ impl Network {
         })
     }
 
-    /// cos and sin features of 100 t through a two-layer perceptron, `[len(t), C]`.
-    fn embed_time(&self, t: &[f64]) -> Result<Tensor> {
+    /// cos and sin of angles, and of them slowed down, through a two-layer perceptron, `[n, C]`.
+    fn embed(&self, layers: &(Linear, Linear), angles: &[f64]) -> Result<Tensor> {
         let half = 128;
-        let mut features = Vec::with_capacity(t.len() * 2 * half);
-        for t in t {
-            let angle = |k: usize| 100.0 * t * (-(10_000f64.ln()) * k as f64 / half as f64).exp();
+        let mut features = Vec::with_capacity(angles.len() * 2 * half);
+        for a in angles {
+            let angle = |k: usize| a * (-(10_000f64.ln()) * k as f64 / half as f64).exp();
             features.extend((0..half).map(|k| angle(k).cos()));
             features.extend((0..half).map(|k| angle(k).sin()));
         }
-        let x =
-            Tensor::from_vec(features, (t.len(), 2 * half), &self.device)?.to_dtype(self.dtype)?;
-        self.time.1.apply(&self.time.0.apply(&x)?.silu()?)
+        let x = Tensor::from_vec(features, (angles.len(), 2 * half), &self.device)?
+            .to_dtype(self.dtype)?;
+        layers.1.apply(&layers.0.apply(&x)?.silu()?)
     }
 
     /// The conditioning stack, `[P·L, C]`: once per parent and time (METHOD 5.1).
@@ -447,6 +474,23 @@ fn check_condition(c: &Condition, p: usize, t: usize, l: usize) -> Result<()> {
         return Err(SurrogateError::Input("x_cond is not finite".into()));
     }
     Ok(())
+}
+
+/// Temperatures are there exactly where the network takes them, and are temperatures.
+fn check_temperatures(kelvin: Option<&[f64]>, p: usize, wanted: bool) -> Result<()> {
+    let bad = |message: String| Err(SurrogateError::Input(message));
+    match kelvin {
+        None if wanted => bad("this surrogate takes a temperature, and none was given".into()),
+        Some(_) if !wanted => bad("this surrogate has no temperature input".into()),
+        Some(all) if all.len() != p => {
+            bad(format!("{} temperatures for {p} conditions", all.len()))
+        }
+        Some(all) => match all.iter().find(|k| !(k.is_finite() && **k > 0.0)) {
+            Some(k) => bad(format!("a temperature of {k} K")),
+            None => Ok(()),
+        },
+        None => Ok(()),
+    }
 }
 
 /// Fixed positions, all sines first (METHOD 3), `[l, c]`.

@@ -24,7 +24,25 @@ fn condition(frames: usize) -> Condition {
         x_cond: (0..10 * frames * LATENT).map(wave).collect(),
         x_cond_mask: (0..10 * frames).map(|i| i / 5 % frames == 0).collect(),
         mask: Some((0..10).map(|i| i != 9).collect()),
+        temperatures_kelvin: None,
     }
+}
+
+/// The velocity of a network at some times and temperatures.
+fn velocity(
+    config: &NetworkConfig,
+    tensors: &params::Tensors,
+    t: &[f64],
+    kelvin: Option<[f64; 2]>,
+) -> Tensor {
+    let network = Network::new(config, tensors).unwrap();
+    let (frames, dtype) = (config.frames, network.dtype());
+    let rows = 10 * frames;
+    let x: Vec<f64> = (0..rows * LATENT).map(|k| (0.11 * k as f64).cos()).collect();
+    let x = Tensor::from_vec(x, (rows, LATENT), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+    let condition = Condition { temperatures_kelvin: kelvin.map(Vec::from), ..condition(frames) };
+    let prepared = network.prepare(condition, frames, &mut Tap::default()).unwrap();
+    network.velocity(&x, t, &prepared, &mut Tap::default()).unwrap()
 }
 
 fn run(config: &NetworkConfig, dtype: DType) -> (Vec<f64>, BTreeMap<String, Vec<f64>>) {
@@ -33,13 +51,8 @@ fn run(config: &NetworkConfig, dtype: DType) -> (Vec<f64>, BTreeMap<String, Vec<
     let vars: BTreeMap<String, Var> =
         tensors.iter().map(|(n, t)| (n.clone(), Var::from_tensor(t).unwrap())).collect();
     let tensors = vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
-    let network = Network::new(config, &tensors).unwrap();
-    let frames = config.frames;
-    let rows = 10 * frames;
-    let x: Vec<f64> = (0..rows * LATENT).map(|k| (0.11 * k as f64).cos()).collect();
-    let x = Tensor::from_vec(x, (rows, LATENT), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
-    let prepared = network.prepare(condition(frames), frames, &mut Tap::default()).unwrap();
-    let v = network.velocity(&x, &[0.3, 0.8], &prepared, &mut Tap::default()).unwrap();
+    let kelvin = config.temperature.then_some([320.0, 450.0]);
+    let v = velocity(config, &tensors, &[0.3, 0.8], kelvin);
     let store = v.sqr().unwrap().mean_all().unwrap().backward().unwrap();
     let wide = |t: &Tensor| -> Vec<f64> {
         t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
@@ -58,9 +71,8 @@ fn apart(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).fold(0.0f64, |m, (x, y)| m.max((x - y).abs())) / scale
 }
 
-#[test]
-fn the_network_of_other_devices_is_the_fused_one() {
-    let small = NetworkConfig {
+fn small() -> NetworkConfig {
+    NetworkConfig {
         embed_dim: 16,
         num_layers: 2,
         mha_heads: 2,
@@ -69,9 +81,19 @@ fn the_network_of_other_devices_is_the_fused_one() {
         ipa_qk: 2,
         ipa_v: 3,
         ..NetworkConfig::full()
-    };
-    for (layout, frames) in [(Layout::T1, 1), (Layout::T2, 2), (Layout::MdGen, 3)] {
-        let config = NetworkConfig { layout, frames, ..small.clone() };
+    }
+}
+
+#[test]
+fn the_network_of_other_devices_is_the_fused_one() {
+    let cases = [
+        (Layout::T1, 1, false),
+        (Layout::T1, 1, true),
+        (Layout::T2, 2, false),
+        (Layout::MdGen, 3, false),
+    ];
+    for (layout, frames, temperature) in cases {
+        let config = NetworkConfig { layout, frames, temperature, ..small() };
         // The tensor library's erf is good to 1e-7 even in double precision.
         for (dtype, tolerance) in [(DType::F64, 1e-6), (DType::F32, 2e-5)] {
             let fused = run(&config, dtype);

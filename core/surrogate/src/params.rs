@@ -34,6 +34,10 @@ pub fn shapes(config: &NetworkConfig) -> BTreeMap<String, Vec<usize>> {
     linear("cond_to_emb", c, LATENT);
     linear("t_embedder.mlp.0", c, 256);
     linear("t_embedder.mlp.2", c, c);
+    if config.temperature {
+        linear("temperature_embedder.mlp.0", c, 256);
+        linear("temperature_embedder.mlp.2", c, c);
+    }
     linear("emb_to_latent.adaLN_modulation.1", 2 * c, c);
     linear("emb_to_latent.linear", LATENT, c);
     let ipa = config.ipa();
@@ -76,7 +80,8 @@ pub fn shapes(config: &NetworkConfig) -> BTreeMap<String, Vec<usize>> {
     all
 }
 
-/// Fresh parameters (METHOD 3.6). The velocity of a fresh network is exactly 0.
+/// Fresh parameters (METHOD 3.6). The velocity of a fresh network is exactly 0; its temperature says
+/// nothing yet.
 pub fn initial(config: &NetworkConfig, rng_seed: u64) -> Values {
     let value_of = |(index, (name, shape)): (usize, (String, Vec<usize>))| {
         let mut rng = ChaCha8Rng::seed_from_u64(rng_seed);
@@ -91,6 +96,7 @@ pub fn initial(config: &NetworkConfig, rng_seed: u64) -> Values {
         };
         let zero = name.starts_with("emb_to_latent.")
             || name.contains("ipa.linear_out")
+            || name.starts_with("temperature_embedder.mlp.2.")
             || (name.starts_with("layers.") && name.contains("adaLN_modulation"));
         let values = if zero {
             vec![0.0; n]
@@ -108,7 +114,7 @@ pub fn initial(config: &NetworkConfig, rng_seed: u64) -> Values {
             normal(&mut rng, (2.0 / (2.0 * n as f64)).sqrt())
         } else if name.ends_with("bias") {
             vec![0.0; n]
-        } else if name.starts_with("t_embedder") {
+        } else if name.starts_with("t_embedder") || name.starts_with("temperature_embedder") {
             normal(&mut rng, 0.02)
         } else {
             let bound = (6.0 / (shape[0] + shape[1]) as f64).sqrt();

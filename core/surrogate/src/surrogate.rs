@@ -11,16 +11,19 @@ use marsfm_geometry::{Conformation, LATENT, ResidueType, Rigid, latent};
 use crate::backend::Backend;
 use crate::card::ModelCard;
 use crate::checkpoint::{self, Checkpoint};
-use crate::{Condition, Layout, Local, Solver, SurrogateError};
+use crate::{Condition, Layout, Local, Solver, SurrogateError, Window};
 
 /// Frames of the longest window: attention over frames is quadratic.
 const MOST_FRAMES: usize = 10_000;
 
-/// A checkpoint ready to sample. Immutable: share it between threads.
+/// A checkpoint ready to sample. Immutable: share it between threads. A clone is the same one.
+#[derive(Clone)]
 pub struct Surrogate {
     card: ModelCard,
     sha256: String,
     backend: Arc<dyn Backend>,
+    /// Temperature of draws, K, where the network takes one.
+    kelvin: Option<f64>,
 }
 
 /// What to draw.
@@ -59,7 +62,37 @@ impl Surrogate {
 
     /// Uses a checkpoint that a backend has loaded.
     pub fn with_backend(card: ModelCard, sha256: String, backend: Arc<dyn Backend>) -> Self {
-        Self { card, sha256, backend }
+        let kelvin = card.network.temperature.then_some(card.domain.temperature_kelvin);
+        Self { card, sha256, backend, kelvin }
+    }
+
+    /// Temperature of draws, K, of a surrogate that takes one.
+    pub fn temperature_kelvin(&self) -> Option<f64> {
+        self.kelvin
+    }
+
+    /// The surrogate for a system at this temperature, K: one that takes a temperature draws at it,
+    /// any other is what it is.
+    pub fn matched_to(&self, kelvin: f64) -> Result<Self, SurrogateError> {
+        match self.kelvin {
+            Some(_) => self.at_temperature(kelvin),
+            None => Ok(self.clone()),
+        }
+    }
+
+    /// The same surrogate drawing at another temperature, K. Without this call one that takes a
+    /// temperature draws at `card().domain.temperature_kelvin`; one that takes none refuses.
+    pub fn at_temperature(&self, kelvin: f64) -> Result<Self, SurrogateError> {
+        if !self.card.network.temperature {
+            return Err(SurrogateError::Input(format!(
+                "this surrogate has no temperature input: it draws at {} K, not at {kelvin} K",
+                self.card.domain.temperature_kelvin
+            )));
+        }
+        if !(kelvin.is_finite() && kelvin > 0.0) {
+            return Err(SurrogateError::Input(format!("a temperature of {kelvin} K")));
+        }
+        Ok(Self { kelvin: Some(kelvin), ..self.clone() })
     }
 
     /// The model card.
@@ -87,7 +120,7 @@ impl Surrogate {
         }
         // The last frame is the target, in either layout.
         let last = self.card.network.frames - 1;
-        let windows = self.backend.draw(request, self.card.network.frames, last)?;
+        let windows = self.backend.draw(request, self.window(self.card.network.frames, last))?;
         Ok(windows.into_iter().flatten().collect())
     }
 
@@ -111,7 +144,11 @@ impl Surrogate {
                 "a window of {frames} frames; possible are 2 to {MOST_FRAMES}"
             )));
         }
-        self.backend.draw(request, frames, 0)
+        self.backend.draw(request, self.window(frames, 0))
+    }
+
+    fn window(&self, frames: usize, keep: usize) -> Window {
+        Window { frames, keep, temperature_kelvin: self.kelvin }
     }
 
     /// Draws of `frames` frames for chains of `residues` residues that one network call takes.
@@ -143,6 +180,7 @@ pub fn condition_of(
         x_cond,
         x_cond_mask,
         mask: None,
+        temperatures_kelvin: None,
     }
 }
 

@@ -39,5 +39,6 @@ pub fn padded(c: Condition, width: usize) -> Condition {
         x_cond: widen(&c.x_cond, l * LATENT, width * LATENT, 0.0),
         x_cond_mask: widen(&c.x_cond_mask, l, width, false),
         mask: Some(widen(c.mask.as_deref().unwrap_or(&all), l, width, false)),
+        temperatures_kelvin: c.temperatures_kelvin,
     }
 }

@@ -27,6 +27,7 @@ fn with(network: NetworkConfig) -> Surrogate {
     let domain = Domain {
         lag_ps: 10.0,
         temperature_kelvin: 300.0,
+        temperatures_kelvin: Vec::new(),
         force_field: "none".into(),
         solvent: "none".into(),
         termini: "charged".into(),
@@ -146,6 +147,29 @@ fn what_the_network_cannot_take_is_refused() {
     let mut nan = start.clone();
     nan.rigids[1].trans[0] = f32::NAN;
     assert!(ask(&types, &nan).contains("frame of residue 1 is not finite"));
+}
+
+/// A surrogate that takes a temperature draws at its card's unless told, and other things at others;
+/// one that takes none says so.
+#[test]
+fn draws_are_at_the_temperature_that_is_asked_for() {
+    let (types, start) = chain("AQLW", 120.0);
+    let plain = surrogate(Layout::T1);
+    let network = NetworkConfig { temperature: true, ..plain.card().network.clone() };
+    let model = with(network);
+    let draw = |model: &Surrogate| jump(model, &types, from_ref(&start), 3, 0);
+    let own = draw(&model);
+    assert_eq!(model.temperature_kelvin(), Some(300.0));
+    assert_eq!(own, draw(&model.at_temperature(300.0).unwrap()));
+    let hot = model.matched_to(450.0).unwrap();
+    assert_eq!(hot.temperature_kelvin(), Some(450.0));
+    assert!(difference(&own, &draw(&hot), &types) > 1e-3);
+    for bad in [0.0, -3.0, f64::NAN] {
+        assert!(model.at_temperature(bad).err().unwrap().to_string().contains("a temperature of"));
+    }
+    assert_eq!(draw(&plain.matched_to(450.0).unwrap()), draw(&plain));
+    let refused = plain.at_temperature(450.0).err().unwrap().to_string();
+    assert!(refused.contains("no temperature input: it draws at 300 K"), "{refused}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A training recipe: what to learn, from which simulations, with which network. One TOML file,
 //! unknown keys refused, so that a committed recipe says everything.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use marsfm_surrogate::{Layout, MaskedTorsions, NetworkConfig, OptimiserConfig};
@@ -41,6 +42,7 @@ impl Recipe {
                     .into(),
             );
         }
+        self.check_temperatures()?;
         let p = &self.pairs;
         let windows = p.level == PairLevel::Window;
         if (self.network.layout == Layout::MdGen) != windows {
@@ -82,13 +84,34 @@ impl Recipe {
         }
         Ok(())
     }
+
+    fn check_temperatures(&self) -> Result<(), TrainingError> {
+        let bad = |message: String| Err(TrainingError::Data(message));
+        let (d, takes) = (&self.data, self.network.temperature);
+        let several = !d.temperatures_kelvin.is_empty() || !d.temperature_of.is_empty();
+        if several && !takes {
+            return bad(
+                "data.temperatures_kelvin and data.temperature_of need network.temperature = true"
+                    .into(),
+            );
+        }
+        let all = d.temperatures_kelvin.iter().chain(d.temperature_of.values());
+        let own = takes.then_some(&self.domain.temperature_kelvin);
+        if let Some(k) = all.chain(own).find(|k| !(k.is_finite() && **k > 0.0)) {
+            return bad(format!("a temperature of {k} K; give them in kelvin"));
+        }
+        if takes && self.run.mosaics > 0.0 {
+            return bad("run.mosaics: pieces of MD at several temperatures make no system".into());
+        }
+        Ok(())
+    }
 }
 
 /// Physical description of the simulations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DomainRecipe {
-    /// Temperature, K.
+    /// Temperature, K. Where the network takes one: that of draws which ask for none.
     pub temperature_kelvin: f64,
     /// Force field name.
     pub force_field: String,
@@ -167,7 +190,8 @@ fn ten() -> usize {
 }
 
 /// Where the simulations are: `root/NAME/NAME.pdb` and `root/NAME/*.xtc`, or the replicas at
-/// `domain.temperature_kelvin` of `root/mdcath_dataset_NAME.h5`.
+/// `domain.temperature_kelvin` of `root/mdcath_dataset_NAME.h5` (at several temperatures, where the
+/// network takes one).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecipe {
@@ -178,6 +202,14 @@ pub struct DataRecipe {
     /// that goes on need not read the trajectories again. Without it all frames are in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<PathBuf>,
+    /// Temperatures, K, that files of mdCATH are read at, each a system of its own, instead of
+    /// `domain.temperature_kelvin` alone. For networks that take a temperature.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub temperatures_kelvin: Vec<f64>,
+    /// Temperature, K, of systems of the other layout by name, where it is not
+    /// `domain.temperature_kelvin`. For networks that take a temperature.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub temperature_of: BTreeMap<String, f64>,
     /// Systems to learn from.
     #[serde(default)]
     pub train: Vec<String>,

@@ -43,6 +43,8 @@ pub struct System {
     pub pairs: Box<dyn PairSource>,
     /// Simulated time, ns, for the model card.
     pub nanoseconds: f64,
+    /// Temperature of the simulation, K.
+    pub temperature_kelvin: f64,
 }
 
 impl System {
@@ -67,6 +69,7 @@ pub struct TrainingSet {
     hide_residue_types: f64,
     mosaics: f64,
     mosaic_cut: f64,
+    temperatures: bool,
 }
 
 impl TrainingSet {
@@ -95,6 +98,7 @@ impl TrainingSet {
             hide_residue_types: 0.0,
             mosaics: 0.0,
             mosaic_cut: 1.0,
+            temperatures: false,
         })
     }
 
@@ -108,6 +112,12 @@ impl TrainingSet {
     /// (see the recipe).
     pub fn with_mosaics(mut self, probability: f64, cut: f64) -> Self {
         (self.mosaics, self.mosaic_cut) = (probability, cut);
+        self
+    }
+
+    /// Tells the network the temperature of each sample's system.
+    pub fn telling_temperatures(mut self, tell: bool) -> Self {
+        self.temperatures = tell;
         self
     }
 
@@ -156,12 +166,16 @@ impl<'a> Builder<'a> {
             x_cond: Vec::with_capacity(values),
             x_cond_mask: Vec::with_capacity(values / LATENT),
             mask: None,
+            temperatures_kelvin: set.temperatures.then(|| Vec::with_capacity(samples)),
         };
         let room = || Vec::with_capacity(values);
         Self { set, l, condition, x: room(), u: room(), t: room(), weights: room() }
     }
 
     fn add_pair(&mut self, system: &System, rng: &mut ChaCha8Rng) -> Result<(), TrainingError> {
+        if let Some(all) = &mut self.condition.temperatures_kelvin {
+            all.push(system.temperature_kelvin);
+        }
         let pair = system.pairs.draw(rng);
         let from = rng.random_range(0..=system.types.len() - self.l);
         let range = from..from + self.l;

@@ -152,6 +152,7 @@ mod tests {
             frames: frames.into(),
             pairs: Box::new(Any),
             nanoseconds: 0.0,
+            temperature_kelvin: 300.0,
         }
     }
 

@@ -79,6 +79,7 @@ fn set() -> TrainingSet {
         frames: vec![(0..10).map(frame).collect()].into(),
         pairs: Box::new(Any(10)),
         nanoseconds: 0.01,
+        temperature_kelvin: 300.0,
     };
     TrainingSet::new(vec![system], 1, 256, Path::Gvp)
         .unwrap()

@@ -40,6 +40,7 @@ fn set(stride: usize) -> TrainingSet {
         frames: windows().into(),
         pairs: Box::new(Windows { stride }),
         nanoseconds: 0.01,
+        temperature_kelvin: 300.0,
     };
     TrainingSet::new(vec![system], FRAMES, 256, Path::Gvp).unwrap()
 }
@@ -101,6 +102,7 @@ fn pairs_that_are_no_window_are_an_error() {
         frames: windows().into(),
         pairs: Box::new(Anywhere),
         nanoseconds: 0.01,
+        temperature_kelvin: 300.0,
     }];
     let set = TrainingSet::new(systems, FRAMES, 256, Path::Gvp).unwrap();
     let error = set.batch(1, 1, 0).err().unwrap().to_string();

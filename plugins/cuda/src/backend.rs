@@ -99,12 +99,15 @@ impl<P: Place> BackendPlugin for Compute<P> {
             first_id: request.first_id,
             solver,
         };
-        let windows = match (request.n_frames, self.surrogate.card().network.layout) {
+        let warmed = request.temperature_kelvin.map(|k| self.surrogate.at_temperature(k));
+        let warmed = warmed.transpose().map_err(failed)?;
+        let surrogate = warmed.as_ref().unwrap_or(&self.surrogate);
+        let windows = match (request.n_frames, surrogate.card().network.layout) {
             // One frame per draw of a surrogate of windows is the window's only frame.
             (0, _) | (1, Layout::T1 | Layout::T2) => {
-                self.surrogate.jump(&jump).map_err(failed)?.into_iter().map(|c| vec![c]).collect()
+                surrogate.jump(&jump).map_err(failed)?.into_iter().map(|c| vec![c]).collect()
             }
-            (frames, _) => self.surrogate.windows(&jump, frames).map_err(failed)?,
+            (frames, _) => surrogate.windows(&jump, frames).map_err(failed)?,
         };
         let residues = windows.iter().flatten().flat_map(|c| c.rigids.iter().zip(&c.torsions));
         Ok(residues.flat_map(|(r, t)| residue_doubles(r.rot, r.trans, *t)).collect())
@@ -165,5 +168,6 @@ fn condition(batch: &Points<'_>) -> Condition {
         x_cond: batch.x_cond.to_vec(),
         x_cond_mask: flags(batch.x_cond_mask),
         mask: batch.mask.map(flags),
+        temperatures_kelvin: batch.temperatures_kelvin.map(<[f64]>::to_vec),
     }
 }

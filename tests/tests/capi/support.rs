@@ -72,6 +72,7 @@ pub fn random_model() -> Vec<u8> {
     let domain = Domain {
         lag_ps: 10.0,
         temperature_kelvin: 350.0,
+        temperatures_kelvin: Vec::new(),
         force_field: "ff14SB".into(),
         solvent: "OBC2".into(),
         termini: "charged".into(),

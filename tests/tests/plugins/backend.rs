@@ -44,6 +44,7 @@ fn model(folder: &Path, network: &NetworkConfig) -> PathBuf {
         domain: Domain {
             lag_ps: 10.0,
             temperature_kelvin: 300.0,
+            temperatures_kelvin: Vec::new(),
             force_field: "none".into(),
             solvent: "none".into(),
             termini: "charged".into(),
@@ -104,6 +105,37 @@ fn draws_through_the_door_are_this_processes_own_to_the_bit() {
     }
 }
 
+#[test]
+fn temperatures_cross_the_door() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = NetworkConfig { temperature: true, ..network(Layout::T2, 2) };
+    let path = model(folder.path(), &config);
+    let here = Surrogate::load(&path).unwrap();
+    let there = host().surrogate(&path, &elsewhere()).unwrap();
+    let (types, start) = chain(120.0);
+    let request = JumpRequest {
+        types: &types,
+        starts: &[start],
+        children: 2,
+        rng_seed: 1,
+        first_id: 0,
+        solver: Solver::Midpoint { steps: 2 },
+    };
+    let draw = |s: &Surrogate, kelvin| s.at_temperature(kelvin).unwrap().jump(&request).unwrap();
+    assert_eq!(draw(&here, 320.0), draw(&there, 320.0));
+    assert_eq!(here.jump(&request).unwrap(), draw(&there, 300.0));
+    assert_ne!(draw(&there, 320.0), draw(&there, 450.0));
+    let mut b = batch();
+    let refused = error(there.backend().velocity(&b.condition, &b.x, &b.t));
+    assert!(refused.contains("takes a temperature"), "{refused}");
+    b.condition.temperatures_kelvin = Some(vec![320.0, 450.0]);
+    let v = |s: &Surrogate| s.backend().velocity(&b.condition, &b.x, &b.t).unwrap();
+    assert_eq!(v(&here), v(&there));
+    let values = params::from_recipe(&config, "another");
+    let learned = |s: &Surrogate| s.backend().gradients(&values, &b).unwrap();
+    assert_eq!(learned(&here), learned(&there));
+}
+
 /// Two samples of two frames, the second with a padded residue.
 fn batch() -> Batch {
     let wave = |k: usize| (0.37 * k as f64).sin();
@@ -120,6 +152,7 @@ fn batch() -> Batch {
             x_cond: (0..n).map(wave).collect(),
             x_cond_mask: (0..16).map(|i| i / 4 % 2 == 0).collect(),
             mask: Some((0..8).map(|i| i != 7).collect()),
+            temperatures_kelvin: None,
         },
         x: (0..n).map(|k| wave(3 * k)).collect(),
         u: (0..n).map(|k| wave(5 * k + 1)).collect(),

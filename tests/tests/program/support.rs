@@ -39,6 +39,11 @@ pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
 
 /// Writes chignolin's MD as a domain's file of mdCATH's layout; `None` if Python lacks h5py or mdtraj.
 pub fn domain(folder: &Path, name: &str) -> Option<PathBuf> {
+    domain_at(folder, name, &[450])
+}
+
+/// The same at some temperatures.
+pub fn domain_at(folder: &Path, name: &str, kelvin: &[u32]) -> Option<PathBuf> {
     let python = std::env::var("MARSFM_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
     let there = Command::new(&python).args(["-c", "import h5py, mdtraj"]).output();
     there.is_ok_and(|o| o.status.success()).then_some(())?;
@@ -48,7 +53,11 @@ pub fn domain(folder: &Path, name: &str) -> Option<PathBuf> {
         .arg(root().join("tests/reference/write_hdf5.py"))
         .args(["mdcath", name, &data("chignolin.pdb")])
         .arg(&path)
-        .args([format!("450/0={}", data("r0.xtc")), format!("450/1={}", data("r1.xtc"))])
+        .args(
+            kelvin
+                .iter()
+                .flat_map(|k| [0, 1].map(|r| format!("{k}/{r}={}", data(&format!("r{r}.xtc"))))),
+        )
         .output()
         .expect("Python starts");
     assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));

@@ -68,6 +68,9 @@ pub struct Arguments {
     /// Where to compute: cpu, cuda, cuda:1 (the second card), or auto (CUDA if there is any).
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Device,
+    /// Temperature, K, for a surrogate that takes one; without it, the one its card names.
+    #[arg(long, value_name = "KELVIN")]
+    temperature: Option<f64>,
     /// Print the tally and the verdict on the domain as JSON.
     #[arg(long)]
     json: bool,
@@ -99,6 +102,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         rng_seed: a.rng_seed,
         solver: DEFAULT_SOLVER,
         device: &a.device,
+        temperature_kelvin: a.temperature,
         out: &a.out,
     };
     let mut progress = Progress::new();

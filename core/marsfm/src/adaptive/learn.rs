@@ -100,7 +100,7 @@ impl Learner {
             recipe.pairs.level = PairLevel::Symmetric;
             let old = |name: &String| {
                 let system = System::load(host, &SystemFiles::in_folder(&replay.data, name)?)?;
-                train::prepare_system(&system, &recipe)
+                train::prepare_system(&system, recipe.domain.temperature_kelvin, &recipe)
             };
             let systems: Vec<_> = replay.systems.iter().map(old).collect::<Result<_>>()?;
             learner.replay = Some((train::training_set(&recipe, systems)?, replay.share));
@@ -191,7 +191,8 @@ impl Learner {
         if best != self.taught
             && let Some(lesson) = best
         {
-            self.jumps.surrogate = Surrogate::load(&self.file(lesson, "safetensors"))?;
+            let taught = Surrogate::load(&self.file(lesson, "safetensors"))?;
+            self.jumps.surrogate = taught.matched_to(context.engine.temperature_kelvin())?;
             self.taught = best;
         }
         Ok(())
@@ -270,6 +271,7 @@ impl Learner {
         let trajectories = context.trajectories;
         let source = Source::of(
             encoded(context.engine, &self.jumps.peptide, trajectories, &heads)?,
+            context.engine.temperature_kelvin(),
             context.model,
             self.settings.lag_frames(),
             self.times(&self.settings)?,
@@ -293,6 +295,7 @@ impl Learner {
         let heads: Vec<u64> = store.history().runs.iter().map(|r| r.head_frames).collect();
         let source = Source::of(
             encoded(engine, &self.jumps.peptide, &store.trajectories(), &heads)?,
+            store.about().temperature_kelvin,
             &model,
             store.settings().lag_frames(),
             self.times(store.settings())?,
@@ -319,6 +322,7 @@ impl Learner {
             frames: frames.into(),
             pairs: source.jumps.pairs(&micro, recipe.run.rng_seed)?,
             nanoseconds: all as f64 * self.settings.budget.frame_ps / 1000.0,
+            temperature_kelvin: source.kelvin,
         })
     }
 }
@@ -328,18 +332,21 @@ struct Source {
     frames: Vec<Vec<Conformation<f32>>>,
     micro: Vec<Vec<i32>>,
     jumps: LongJumps,
+    /// Temperature, K.
+    kelvin: f64,
 }
 
 impl Source {
     fn of(
         frames: Vec<Vec<Conformation<f32>>>,
+        kelvin: f64,
         model: &Model,
         lag: usize,
         times: usize,
     ) -> Result<Self> {
         let micro = model.micro_trajectories();
         let jumps = LongJumps::of(&micro, model.n_micro(), lag, times)?;
-        Ok(Self { frames, micro: micro.into_iter().map(<[_]>::to_vec).collect(), jumps })
+        Ok(Self { frames, micro: micro.into_iter().map(<[_]>::to_vec).collect(), jumps, kelvin })
     }
 }
 

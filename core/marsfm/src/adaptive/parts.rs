@@ -170,12 +170,13 @@ fn chain(
             Some(path) => path.clone(),
             None => default_model(std::env::current_exe().ok().as_deref())?,
         };
-        let surrogate = Surrogate::load(&model)?;
+        let kelvin = engine.temperature_kelvin();
+        let surrogate = Surrogate::load(&model)?.matched_to(kelvin)?;
         let mdgen = match (shape, &o.mdgen) {
             (Shape::Hybrid, None) => {
                 bail!("strategy.options.mdgen: hybrid needs a second surrogate")
             }
-            (Shape::Hybrid, Some(path)) => Some(Surrogate::load(path)?),
+            (Shape::Hybrid, Some(path)) => Some(Surrogate::load(path)?.matched_to(kelvin)?),
             (_, Some(_)) => bail!("strategy.options.mdgen: only hybrid has one"),
             (_, None) => None,
         };

@@ -145,7 +145,7 @@ struct Recognised {
 }
 
 impl Session {
-    /// Binds a surrogate to atoms.
+    /// Binds a surrogate to atoms. One that takes a temperature draws at that of the settings' domain.
     pub fn new(
         surrogate: Arc<Surrogate>,
         atoms: Arc<Atoms>,
@@ -166,6 +166,10 @@ impl Session {
                 settings.solver
             )));
         }
+        let surrogate = match settings.domain.temperature_kelvin {
+            Some(kelvin) => Arc::new(surrogate.matched_to(kelvin)?),
+            None => surrogate,
+        };
         Ok(Self { surrogate, atoms, settings })
     }
 

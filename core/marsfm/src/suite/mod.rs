@@ -237,7 +237,7 @@ pub fn run(
 fn refuse_training_targets(request: &SuiteRequest) -> Result<()> {
     for (name, surrogate) in request.surrogate.iter().chain(&request.mdgen) {
         let Some(training) = &surrogate.card().training else { continue };
-        if let Some(t) = request.targets.iter().find(|t| training.systems.contains_key(&t.name)) {
+        if let Some(t) = request.targets.iter().find(|t| training.saw(&t.name)) {
             anyhow::bail!("{name} was trained on {}: it cannot be scored on it", t.name);
         }
     }

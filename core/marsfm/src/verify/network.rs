@@ -208,6 +208,7 @@ impl Check<'_> {
             x_cond,
             x_cond_mask,
             mask: self.valid.padded().then(|| self.valid.mask.clone()),
+            temperatures_kelvin: None,
         })
     }
 
@@ -491,6 +492,7 @@ fn condition_from(start: &Conformation<f64>, types: &[ResidueType], t: usize) ->
         x_cond,
         x_cond_mask,
         mask: None,
+        temperatures_kelvin: None,
     }
 }
 
