@@ -200,10 +200,7 @@ fn on_device(name: &str, residues: usize, draws: usize, rounds: usize) -> Result
     let bytes = checkpoint::untrained(&config, &params::from_recipe(&config, "bench"))?;
     let loaded = checkpoint::parse(&bytes, Path::new("the bench's network"))?;
     let host = marsfm_host::Host::with_default_paths();
-    let surrogate = match host.backend(&bytes, &config, &device)? {
-        None => Surrogate::from_checkpoint(loaded)?,
-        Some(backend) => Surrogate::with_backend(loaded.card, loaded.sha256, backend),
-    };
+    let surrogate = host.place(loaded, &bytes, &device)?;
     let (types, start) = chain(residues)?;
     let children = draws.min(16);
     let starts = vec![start; draws.div_ceil(children)];

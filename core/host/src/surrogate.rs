@@ -7,7 +7,8 @@ use crate::error::HostError;
 use crate::host::Host;
 use crate::plugin::Plugin;
 use marsfm_plugin_api::backend_abi::BackendService;
-use marsfm_surrogate::{Backend, NetworkConfig, Surrogate, checkpoint};
+use marsfm_surrogate::checkpoint::{self, Checkpoint};
+use marsfm_surrogate::{Backend, NetworkConfig, Surrogate};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +22,17 @@ impl Host {
             return Ok(Surrogate::load(path)?);
         }
         let (checkpoint, bytes) = checkpoint::load_bytes(path)?;
-        match self.backend(&bytes, &checkpoint.card.network, device)? {
+        self.place(checkpoint, &bytes, device)
+    }
+
+    /// Puts a checkpoint in memory, whose file would be `bytes`, onto a device.
+    pub fn place(
+        &self,
+        checkpoint: Checkpoint,
+        bytes: &[u8],
+        device: &Device,
+    ) -> Result<Surrogate, HostError> {
+        match self.backend(bytes, &checkpoint.card.network, device)? {
             None => Ok(Surrogate::from_checkpoint(checkpoint)?),
             Some(backend) => {
                 Ok(Surrogate::with_backend(checkpoint.card, checkpoint.sha256, backend))

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use marsfm_geometry::Conformation;
-use marsfm_host::Host;
+use marsfm_host::{Device, Host};
 use marsfm_metrics::PeptideScores;
 use marsfm_sampling::{ResidueLibrary, TreeSpec, grow, judge};
-use marsfm_surrogate::checkpoint::Checkpoint;
+use marsfm_surrogate::checkpoint::{self, Checkpoint, Storage};
 use marsfm_surrogate::{Solver, Surrogate, params};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -68,10 +68,17 @@ impl Row {
 }
 
 /// The same network with random weights: what a surrogate that learned nothing scores.
-pub fn randomised(surrogate: &Surrogate, rng_seed: u64) -> Result<Surrogate> {
+pub fn randomised(
+    host: &Host,
+    surrogate: &Surrogate,
+    rng_seed: u64,
+    device: &Device,
+) -> Result<Surrogate> {
     let card = surrogate.card().clone();
     let values = params::from_recipe(&card.network, &format!("randomised-{rng_seed}"));
-    Ok(Surrogate::from_checkpoint(Checkpoint { card, values, sha256: "random weights".into() })?)
+    let bytes = checkpoint::encode(&card, &values, Storage::F32)?;
+    let random = Checkpoint { card, values, sha256: "random weights".into() };
+    Ok(host.place(random, &bytes, device)?)
 }
 
 /// Builds the null proposer from MD of the systems named.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use marsfm_host::Host;
+use marsfm_host::{Device, Host};
 use marsfm_metrics::{Ensemble, PeptideScores};
 use marsfm_sampling::{Difference, RequestedDomain, TreeSpec, differences};
 use marsfm_surrogate::Surrogate;
@@ -35,6 +35,8 @@ pub struct DemoRequest<'a> {
     pub seeds: usize,
     /// Random seed.
     pub rng_seed: u64,
+    /// Where jumps are computed; a small surrogate is trained in this process.
+    pub device: &'a Device,
     /// Folder to write into.
     pub out: &'a Path,
 }
@@ -96,10 +98,10 @@ pub fn run(
     std::fs::create_dir_all(request.out)
         .with_context(|| format!("{}: cannot create the folder", request.out.display()))?;
     let surrogate = match request.model {
-        Some(path) => Surrogate::load(path)?.matched_to(request.kelvin)?,
+        Some(path) => host.surrogate(path, request.device)?.matched_to(request.kelvin)?,
         None => {
             event(DemoEvent::Stage("training a small surrogate on this MD"));
-            train_small(&system, &settings, request, &mut event)?
+            train_small(host, &system, &settings, request, &mut event)?
         }
     };
 
@@ -210,6 +212,7 @@ fn reached(samples: &Ensemble, states: usize) -> (usize, usize) {
 const SMALL_STEPS: u64 = 3000;
 
 fn train_small(
+    host: &Host,
     system: &System,
     settings: &MsmSettings,
     request: &DemoRequest,
@@ -261,7 +264,7 @@ fn train_small(
     if trained.is_none() {
         bail!("training was interrupted; run the same command again to go on");
     }
-    Ok(Surrogate::load(&out)?)
+    Ok(host.surrogate(&out, request.device)?)
 }
 
 impl DemoOutcome {

@@ -9,7 +9,7 @@ use anyhow::ensure;
 use marsfm::Host;
 use marsfm::benchmark::{BenchmarkRequest, Row, library, randomised, run as compare, summary};
 use marsfm::sample::DEFAULT_SOLVER;
-use marsfm::surrogate::{Solver, Surrogate};
+use marsfm::surrogate::Solver;
 use serde::Serialize;
 
 /// Arguments of `marsfm benchmark`.
@@ -43,6 +43,8 @@ pub struct Arguments {
     /// Random seed.
     #[arg(long, default_value_t = 1)]
     pub rng_seed: u64,
+    #[command(flatten)]
+    pub device: super::DeviceArgument,
     /// Print rows and summary as JSON.
     #[arg(long)]
     pub json: bool,
@@ -73,7 +75,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
     }
     ensure!(!a.data.is_empty(), "--data FOLDER is needed: where the peptides' MD is");
     let model = super::model(a.model.as_ref())?;
-    let trained = Surrogate::load(&model)?;
+    let trained = host.surrogate(&model, &a.device.device)?;
     let training = trained.card().training.clone();
     let seen: Vec<String> = training.map(|t| t.systems.into_keys().collect()).unwrap_or_default();
     ensure!(
@@ -81,7 +83,11 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         "{}: its card names no training peptides, so there is no library to beat",
         model.display()
     );
-    let judged = if a.random_weights { randomised(&trained, a.rng_seed)? } else { trained };
+    let judged = if a.random_weights {
+        randomised(host, &trained, a.rng_seed, &a.device.device)?
+    } else {
+        trained
+    };
     eprintln!("building the residue library from {} training peptides", seen.len());
     let library = library(host, &a.data, &seen)?;
     let name = if a.random_weights { "random weights" } else { "trained" };

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use marsfm::Host;
 use marsfm::break_even::{BreakEvenRequest, Side, run as compare};
 use marsfm::sample::DEFAULT_SOLVER;
-use marsfm::surrogate::Surrogate;
 
 /// Arguments of `marsfm break-even`.
 #[derive(clap::Args)]
@@ -35,6 +34,8 @@ pub struct Arguments {
     /// Random seed.
     #[arg(long, default_value_t = 1)]
     rng_seed: u64,
+    #[command(flatten)]
+    device: super::DeviceArgument,
     /// Print as JSON.
     #[arg(long)]
     json: bool,
@@ -42,7 +43,7 @@ pub struct Arguments {
 
 /// Compares and tells.
 pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
-    let surrogate = Surrogate::load(&super::model(a.model.as_ref())?)?;
+    let surrogate = host.surrogate(&super::model(a.model.as_ref())?, &a.device.device)?;
     let result = compare(
         host,
         &BreakEvenRequest {

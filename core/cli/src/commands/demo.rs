@@ -43,6 +43,8 @@ pub struct Arguments {
     /// Random seed.
     #[arg(long, default_value_t = 1)]
     rng_seed: u64,
+    #[command(flatten)]
+    device: super::DeviceArgument,
     /// Folder to write into.
     #[arg(long, default_value = "demo")]
     out: PathBuf,
@@ -78,6 +80,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         depth: a.depth,
         seeds: a.seeds,
         rng_seed: a.rng_seed,
+        device: &a.device.device,
         out: &a.out,
     };
     let mut progress = Progress::new();

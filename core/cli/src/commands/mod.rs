@@ -21,7 +21,16 @@ pub mod verify;
 
 use std::path::PathBuf;
 
+use marsfm::Device;
 use serde::Serialize;
+
+/// `--device`, of every command that draws.
+#[derive(clap::Args)]
+pub struct DeviceArgument {
+    /// Where to compute: cpu, cuda, cuda:1 (the second card), or auto (CUDA if there is any).
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: Device,
+}
 
 /// The surrogate that was named, or the default one: `MARSFM_MODEL`, installed, or of a checkout.
 pub fn model(named: Option<&PathBuf>) -> anyhow::Result<PathBuf> {

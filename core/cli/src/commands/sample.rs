@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use marsfm::Host;
 use marsfm::sample::{DEFAULT_SOLVER, RolloutSpec, SampleRequest, Shape, run as draw};
-use marsfm::{Device, Host};
 
 use crate::progress::Progress;
 
@@ -65,9 +65,8 @@ pub struct Arguments {
     /// Random seed.
     #[arg(long, default_value_t = 1)]
     rng_seed: u64,
-    /// Where to compute: cpu, cuda, cuda:1 (the second card), or auto (CUDA if there is any).
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    device: Device,
+    #[command(flatten)]
+    device: super::DeviceArgument,
     /// Temperature, K, for a surrogate that takes one; without it, the one its card names.
     #[arg(long, value_name = "KELVIN")]
     temperature: Option<f64>,
@@ -101,7 +100,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         as_drawn: a.as_drawn,
         rng_seed: a.rng_seed,
         solver: DEFAULT_SOLVER,
-        device: &a.device,
+        device: &a.device.device,
         temperature_kelvin: a.temperature,
         out: &a.out,
     };

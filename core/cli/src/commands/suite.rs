@@ -1,6 +1,6 @@
 //! `marsfm benchmark --suite`: one run, all rows, result files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use marsfm::Host;
@@ -62,12 +62,13 @@ const JUMPS: &str = "MarS-FM";
 pub fn run(host: &Host, which: Suite, a: &Arguments) -> anyhow::Result<ExitCode> {
     let s = &a.suite;
     let mut notes = Vec::new();
+    let load = |path: &Path| Ok::<_, anyhow::Error>(host.surrogate(path, &a.device.device)?);
     // The default surrogate knows peptides; on domains a surrogate must be named.
     let model = match (which, &a.model) {
         (Suite::Mdcath, None) => None,
-        (_, named) => Some(Surrogate::load(&super::model(named.as_ref())?)?),
+        (_, named) => Some(load(&super::model(named.as_ref())?)?),
     };
-    let mdgen = s.mdgen.iter().map(|path| Ok(Surrogate::load(path)?));
+    let mdgen = s.mdgen.iter().map(|path| load(path));
     let mdgen = mdgen.collect::<anyhow::Result<Vec<_>>>()?;
     let kelvin = s.kelvin.unwrap_or(match which {
         Suite::Tetrapeptide => 350,

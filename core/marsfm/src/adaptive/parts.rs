@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use marsfm_adaptive::toy::{self, ToyEngine};
 use marsfm_adaptive::{Bandit, Engine, LoopSettings, Proposer, StrategySettings, Visited};
 use marsfm_geometry::Topology;
-use marsfm_host::Host;
+use marsfm_host::{Device, Host};
 use marsfm_surrogate::Surrogate;
 use serde::Deserialize;
 
@@ -145,6 +145,7 @@ fn chain(
         model: Option<PathBuf>,
         mdgen: Option<PathBuf>,
         draws_per_parent: Option<usize>,
+        device: Option<String>,
         learn: Option<LearnSettings>,
     }
     #[derive(Deserialize)]
@@ -170,13 +171,24 @@ fn chain(
             Some(path) => path.clone(),
             None => default_model(std::env::current_exe().ok().as_deref())?,
         };
-        let kelvin = engine.temperature_kelvin();
-        let surrogate = Surrogate::load(&model)?.matched_to(kelvin)?;
+        let device: Device = match &o.device {
+            None => Device::Cpu,
+            Some(_) if o.learn.is_some() => {
+                bail!("strategy.options.device: a surrogate that learns is computed on the CPU")
+            }
+            Some(word) => {
+                word.parse().map_err(|e| anyhow::anyhow!("strategy.options.device: {e}"))?
+            }
+        };
+        let load = |path: &Path| -> Result<Surrogate> {
+            Ok(host.surrogate(path, &device)?.matched_to(engine.temperature_kelvin())?)
+        };
+        let surrogate = load(&model)?;
         let mdgen = match (shape, &o.mdgen) {
             (Shape::Hybrid, None) => {
                 bail!("strategy.options.mdgen: hybrid needs a second surrogate")
             }
-            (Shape::Hybrid, Some(path)) => Some(Surrogate::load(path)?.matched_to(kelvin)?),
+            (Shape::Hybrid, Some(path)) => Some(load(path)?),
             (_, Some(_)) => bail!("strategy.options.mdgen: only hybrid has one"),
             (_, None) => None,
         };
