@@ -9,8 +9,8 @@
 //! how often they hold the truth.
 
 use marsfm_msm::{
-    CountMatrix, CountMode, MarkovModel, MsmError, ReversibleMle, count_transitions,
-    uncertainty::bootstrap, validate::mean_first_passage_times,
+    CountMatrix, CountMode, MarkovModel, MsmError, ReversibleMle, bootstrap, count_transitions,
+    validate::mean_first_passage_times,
 };
 use serde::{Deserialize, Serialize};
 

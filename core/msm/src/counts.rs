@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use crate::kernels::zeros;
-use crate::states::{Discrete, SPAN, each_span};
+use crate::states::{Discrete, SPAN, each_pair_span, each_span};
 use crate::{Matrix, MsmError, Warning};
 
 /// The state of a frame that belongs to no state.
@@ -156,25 +156,22 @@ impl Tally {
         let len = all.n_frames(trajectory);
         let n_pairs = len.saturating_sub(lag);
         let (width, step) = (self.width, self.step);
-        let piece = SPAN.next_multiple_of(step);
-        for start in (0..n_pairs).step_by(piece) {
-            let end = (start + piece).min(n_pairs);
-            let from = all.span(trajectory, start, end)?;
-            let to = all.span(trajectory, start + lag, end + lag)?;
+        let (cells, round) = (&mut self.cells, &mut self.round);
+        each_pair_span(all, trajectory, lag, SPAN.next_multiple_of(step), |from, to| {
             let mut count = |(a, b): (&i32, &i32)| {
                 let k = (a + 1) as usize * width + (b + 1) as usize;
-                let cell = &mut self.cells[k];
+                let cell = &mut cells[k];
                 *cell = cell.wrapping_add(1);
                 if *cell == 0 {
-                    self.round.push(k);
+                    round.push(k);
                 }
             };
             if step == 1 {
-                from.iter().zip(&*to).for_each(&mut count);
+                from.iter().zip(to).for_each(&mut count);
             } else {
-                from.iter().zip(&*to).step_by(step).for_each(&mut count);
+                from.iter().zip(to).step_by(step).for_each(&mut count);
             }
-        }
+        })?;
         // Frames that begin a counted pair are found in the rows of `cells` if all pairs count.
         let seen = if step == 1 { n_pairs } else { 0 };
         for start in (seen..len).step_by(SPAN) {

@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: rows of features ([`Rows`]) → [`tica`] → [`kmeans`] microstates →
 //! [`counts`] → [`estimate`] (reversible T and pi) → [`pcca`] macrostates → [`pairs`] for training;
-//! [`validate`] asks whether the model should be trusted; [`pipeline`] does all of it and is saved
+//! [`kolmogorov`] asks whether the model should be trusted, [`validate`] what it says; [`pipeline`] does all of it and is saved
 //! as one file; [`staged`] does it in passes over data larger than memory or spread over machines.
 //! Nothing here knows geometry, trajectories or tensors.
 //!
@@ -12,7 +12,9 @@
 
 #![allow(clippy::neg_cmp_op_on_partial_ord)] // `!(a > b)` on purpose: NaN must take that branch
 
+mod bootstrap;
 mod error;
+mod error_bars;
 mod gathered;
 mod kernels;
 mod matrix;
@@ -30,6 +32,7 @@ mod warning_text;
 pub mod counts;
 pub mod estimate;
 pub mod kmeans;
+pub mod kolmogorov;
 pub mod koopman;
 pub mod minibatch;
 pub mod moments;
@@ -44,8 +47,10 @@ pub mod update;
 pub mod validate;
 pub mod vamp;
 
+pub use bootstrap::bootstrap;
 pub use counts::{CountMatrix, CountMode, NO_STATE, connected_sets, count_transitions};
 pub use error::{MsmError, Warning};
+pub use error_bars::{ErrorBars, Resampling, Sampled};
 pub use estimate::{MarkovModel, ReversibleMle};
 pub use kmeans::{KMeans, KMeansModel};
 pub use matrix::Matrix;

@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::estimate::{ImpliedTimescales, implied_timescales, row_normalised};
 use crate::kmeans::{KMeans, KMeansModel, assign};
+use crate::kolmogorov::{ChapmanKolmogorov, KolmogorovBars, chapman_kolmogorov, kolmogorov_bars};
 use crate::order;
 use crate::rows::common_width;
 use crate::states::{Discrete, Renamed};
-use crate::validate::{ChapmanKolmogorov, chapman_kolmogorov, one_only, visits};
+use crate::validate::{one_only, visits};
 use crate::{
-    CountMode, MarkovModel, Matrix, MsmError, Pcca, PccaModel, Real, ReversibleMle, Rows, Scaling,
-    StateTrajectories, Tica, TicaModel, Warning, count_transitions,
+    CountMode, ErrorBars, MarkovModel, Matrix, MsmError, Pcca, PccaModel, Real, ReversibleMle,
+    Rows, Scaling, StateTrajectories, Tica, TicaModel, Warning, count_transitions,
 };
 
 /// Fewer frames than this to a microstate, on average, and the model is fitted to noise.
@@ -421,13 +422,28 @@ impl Msm {
         &self,
         multiples: &[usize],
     ) -> Result<Vec<ChapmanKolmogorov>, MsmError> {
+        let chi = self.crisp();
+        chapman_kolmogorov(&self.micro_trajectories, &self.micro, &chi, multiples)
+    }
+
+    /// Error bars of that test, for each multiple.
+    pub fn kolmogorov_bars(
+        &self,
+        multiples: &[usize],
+        bars: &ErrorBars,
+    ) -> Result<Vec<KolmogorovBars>, MsmError> {
+        kolmogorov_bars(&self.micro_trajectories, &self.micro, &self.crisp(), multiples, bars)
+    }
+
+    /// 1 where an active microstate (row) is of a macrostate (column).
+    fn crisp(&self) -> Matrix {
         let mut chi = Matrix::zeros(self.micro.active.len(), self.n_macrostates());
         for (row, &i) in self.micro.active.iter().enumerate() {
             if let Some(s) = self.macro_of_micro[i] {
                 chi[(row, s)] = 1.0;
             }
         }
-        chapman_kolmogorov(&self.micro_trajectories, &self.micro, &chi, multiples)
+        chi
     }
 }
 

@@ -79,6 +79,23 @@ pub(crate) fn each_span<S: Discrete + ?Sized>(
     Ok(())
 }
 
+/// Calls `take` with the states that pairs `lag` apart start from and those that they reach, `piece`
+/// pairs of a trajectory at a time.
+pub(crate) fn each_pair_span<S: Discrete + ?Sized>(
+    all: &S,
+    trajectory: usize,
+    lag: usize,
+    piece: usize,
+    mut take: impl FnMut(&[i32], &[i32]),
+) -> Result<(), MsmError> {
+    let n_pairs = all.n_frames(trajectory).saturating_sub(lag);
+    for start in (0..n_pairs).step_by(piece) {
+        let end = (start + piece).min(n_pairs);
+        take(&all.span(trajectory, start, end)?, &all.span(trajectory, start + lag, end + lag)?);
+    }
+    Ok(())
+}
+
 /// A state of every frame, two bytes each. A copy shares them.
 #[derive(Clone, Debug)]
 pub struct StateTrajectories {

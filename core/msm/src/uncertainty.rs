@@ -1,5 +1,5 @@
-//! Error bars: samples of the posterior of reversible transition matrices, and bootstrap over
-//! trajectories.
+//! Error bars: samples of the posterior of reversible transition matrices, or models of trajectories
+//! drawn with replacement.
 //!
 //! Posterior (Trendelkamp-Schroer, Wu, Paul, Noé 2015): with x_ij = pi_i T_ij symmetric and prior
 //! prod 1/x_ij on the pairs with counts, ln x_ii and ln x_ij are updated one by one. Diagonal: x_ii/(x_i) is
@@ -14,9 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::estimate::reversible_eigenvalues;
 use crate::random::Stream;
-use crate::{
-    CountMatrix, CountMode, MarkovModel, Matrix, MsmError, ReversibleMle, count_transitions,
-};
+use crate::{CountMatrix, MarkovModel, Matrix, MsmError, ReversibleMle};
 
 /// Independent chains; fixed, so that the number of threads does not matter.
 const CHAINS: usize = 4;
@@ -58,6 +56,27 @@ impl BayesianMsm {
 
     /// Samples on the connected set with most frames.
     pub fn fit(&self, counts: &CountMatrix) -> Result<Posterior, MsmError> {
+        let mle = ReversibleMle::default().fit(counts)?;
+        let samples = self.around(&mle, counts, |t, pi| Ok((t.clone(), pi.to_vec())))?;
+        Ok(Posterior { mle, samples })
+    }
+
+    /// `f(active states, T, pi)` of every sample, none of which is kept.
+    pub fn each<V: Send>(
+        &self,
+        counts: &CountMatrix,
+        f: impl Fn(&[usize], &Matrix, &[f64]) -> Result<V, MsmError> + Sync,
+    ) -> Result<Vec<V>, MsmError> {
+        let mle = ReversibleMle::default().fit(counts)?;
+        self.around(&mle, counts, |t, pi| f(&mle.active, t, pi))
+    }
+
+    fn around<V: Send>(
+        &self,
+        mle: &MarkovModel,
+        counts: &CountMatrix,
+        f: impl Fn(&Matrix, &[f64]) -> Result<V, MsmError> + Sync,
+    ) -> Result<Vec<V>, MsmError> {
         if self.n_samples == 0 {
             return Err(MsmError::Parameter {
                 what: "number of samples",
@@ -65,31 +84,32 @@ impl BayesianMsm {
                 expected: "at least 1".into(),
             });
         }
-        let mle = ReversibleMle::default().fit(counts)?;
         let c = counts.counts.select(&mle.active);
         let per_chain = self.n_samples.div_ceil(CHAINS);
         let sweeps = (c.n_rows() as f64).sqrt().ceil() as usize;
-        let mut samples: Vec<(Matrix, Vec<f64>)> = (0..CHAINS)
+        let mut values: Vec<V> = (0..CHAINS)
             .into_par_iter()
-            .flat_map_iter(|chain| {
+            .map(|chain| {
                 let rng = Stream::new(self.rng_seed, chain as u64);
-                let mut sampler = Sampler::new(&c, &mle, rng);
+                let mut sampler = Sampler::new(&c, mle, rng);
                 for _ in 0..4 * sweeps {
                     sampler.sweep(); // away from the maximum
                 }
-                let out: Vec<_> = (0..per_chain)
-                    .map(|_| {
-                        for _ in 0..sweeps {
-                            sampler.sweep();
-                        }
-                        sampler.matrix()
-                    })
-                    .collect();
-                out
+                let sample = |_| {
+                    for _ in 0..sweeps {
+                        sampler.sweep();
+                    }
+                    let (t, pi) = sampler.matrix();
+                    f(&t, &pi)
+                };
+                (0..per_chain).map(sample).collect::<Result<Vec<V>, MsmError>>()
             })
+            .collect::<Result<Vec<_>, MsmError>>()?
+            .into_iter()
+            .flatten()
             .collect();
-        samples.truncate(self.n_samples);
-        Ok(Posterior { mle, samples })
+        values.truncate(self.n_samples);
+        Ok(values)
     }
 }
 
@@ -124,11 +144,21 @@ impl Posterior {
 impl Spread {
     /// Of samples of equal length (shorter ones shorten the result).
     pub fn of(samples: &[Vec<f64>]) -> Self {
+        Self::of_most(samples, 0)
+    }
+
+    /// The same of samples that may lack an entry (NaN); NaN where fewer than half of `n_samples` have
+    /// it.
+    pub fn of_most(samples: &[Vec<f64>], n_samples: usize) -> Self {
         let width = samples.iter().map(Vec::len).min().unwrap_or(0);
-        let n = samples.len() as f64;
         let mut out = Self { mean: vec![], std: vec![], low: vec![], high: vec![] };
         for i in 0..width {
-            let mut column: Vec<f64> = samples.iter().map(|s| s[i]).collect();
+            let mut column: Vec<f64> =
+                samples.iter().map(|s| s[i]).filter(|v| !v.is_nan()).collect();
+            if 2 * column.len() < n_samples.max(1) {
+                column = vec![f64::NAN];
+            }
+            let n = column.len() as f64;
             let mean = column.iter().sum::<f64>() / n;
             let square: f64 = column.iter().map(|v| (v - mean) * (v - mean)).sum();
             column.sort_by(f64::total_cmp);
@@ -140,6 +170,17 @@ impl Spread {
         }
         out
     }
+}
+
+/// Whether data are too few for a model at all: of some draws that is no failure.
+pub(crate) fn no_model(e: &MsmError) -> bool {
+    matches!(
+        e,
+        MsmError::TooShort { .. }
+            | MsmError::NoTransitions { .. }
+            | MsmError::NoFrames
+            | MsmError::Numerical { .. }
+    )
 }
 
 /// State of one chain.
@@ -245,51 +286,12 @@ impl<'a> Sampler<'a> {
     }
 }
 
-/// Bootstrap over trajectories: `f` of reversible models fitted to trajectories drawn with
-/// replacement. Draws on which no model exists are left out; the number of samples says how many
-/// were used.
-pub fn bootstrap<D: AsRef<[i32]> + Sync>(
-    trajectories: &[D],
-    n_states: usize,
-    lag: usize,
-    n_samples: usize,
-    rng_seed: u64,
-    f: impl Fn(&MarkovModel) -> Result<Vec<f64>, MsmError> + Sync,
-) -> Result<Vec<Vec<f64>>, MsmError> {
-    // Bad states and lags are errors of the input, not of a draw.
-    count_transitions(trajectories, n_states, lag, CountMode::Sliding)?;
-    let draws: Vec<Result<Vec<f64>, MsmError>> = (0..n_samples)
-        .into_par_iter()
-        .map(|i| {
-            let mut rng = Stream::new(rng_seed, i as u64);
-            let drawn: Vec<&[i32]> = (0..trajectories.len())
-                .map(|_| trajectories[rng.below(trajectories.len())].as_ref())
-                .collect();
-            let counts = count_transitions(&drawn, n_states, lag, CountMode::Sliding)?;
-            f(&ReversibleMle::default().fit(&counts)?)
-        })
-        .collect();
-    let mut out = Vec::new();
-    for d in draws {
-        match d {
-            Ok(v) => out.push(v),
-            Err(
-                MsmError::TooShort { .. }
-                | MsmError::NoTransitions { .. }
-                | MsmError::NoFrames
-                | MsmError::Numerical { .. },
-            ) => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::estimate::{check_stochastic, detailed_balance_violation};
     use crate::test_support::chain;
+    use crate::{CountMode, count_transitions};
 
     fn counts_of(data: &[f64]) -> CountMatrix {
         let n = (data.len() as f64).sqrt() as usize;
@@ -362,17 +364,5 @@ mod tests {
         let again = pool.install(|| BayesianMsm::new(200, 1).fit(&c).unwrap());
         assert_eq!(posterior.samples, again.samples);
         assert!(BayesianMsm::new(0, 1).fit(&c).is_err());
-    }
-
-    #[test]
-    fn bootstrap_agrees_with_the_posterior_for_independent_trajectories() {
-        let t = Matrix::from_vec(2, 2, vec![0.9, 0.1, 0.2, 0.8]).unwrap();
-        let d: Vec<Vec<i32>> = (0..60).map(|i| chain(&t, 200, (i % 3 > 0).into(), i)).collect();
-        let draws = bootstrap(&d, 2, 1, 200, 4, |m| m.timescales(1)).unwrap();
-        let c = count_transitions(&d, 2, 1, CountMode::Sliding).unwrap();
-        let posterior = BayesianMsm::new(400, 3).fit(&c).unwrap().timescales(1).unwrap();
-        let spread = Spread::of(&draws);
-        assert!(spread.std[0] / posterior.std[0] < 1.5 && spread.std[0] / posterior.std[0] > 0.6);
-        assert!(bootstrap(&[vec![0, 7]], 2, 1, 5, 4, |m| m.timescales(1)).is_err());
     }
 }

@@ -1,5 +1,4 @@
-//! Should the model be trusted, and what does it say: Chapman-Kolmogorov test, mean first passage
-//! times, committors, reactive flux (transition path theory; Metzner, Schütte, Vanden-Eijnden 2009).
+//! What a model says: mean first passage times, committors, reactive flux (transition path theory; Metzner, Schütte, Vanden-Eijnden 2009).
 //!
 //! Sets are given as rows of T; times come out in frames (lag multiplied in).
 
@@ -8,101 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::estimate::check_stochastic;
 use crate::matrix::lu_solve;
 use crate::states::{Discrete, each_span};
-use crate::{CountMode, MarkovModel, Matrix, MsmError, ReversibleMle, Warning, count_transitions};
-
-/// One multiple of the lag in a Chapman-Kolmogorov test.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ChapmanKolmogorov {
-    /// Multiple of the model's lag.
-    pub multiple: usize,
-    /// From T^k of the model: probability to be in set j after k lags, started in set i.
-    pub predicted: Matrix,
-    /// The same from a model estimated at k times the lag.
-    pub estimated: Matrix,
-}
-
-impl ChapmanKolmogorov {
-    /// Largest |predicted - estimated|.
-    pub fn max_deviation(&self) -> f64 {
-        self.predicted
-            .as_slice()
-            .iter()
-            .zip(self.estimated.as_slice())
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f64::max)
-    }
-}
-
-/// Compares T(lag)^k with T(k lag) on sets given by `memberships` (active states x sets). Starting
-/// distribution of set i: pi_a chi_ai, normalised. Multiples whose lag leaves no transition are
-/// left out.
-pub fn chapman_kolmogorov<S: Discrete + ?Sized>(
-    trajectories: &S,
-    model: &MarkovModel,
-    memberships: &Matrix,
-    multiples: &[usize],
-) -> Result<Vec<ChapmanKolmogorov>, MsmError> {
-    let n = model.t.n_rows();
-    let m = memberships.n_cols();
-    if memberships.n_rows() != n {
-        return Err(MsmError::Size {
-            what: "rows of memberships",
-            expected: n,
-            got: memberships.n_rows(),
-        });
-    }
-    let mut start = Matrix::zeros(m, n);
-    for j in 0..m {
-        let weight: f64 = (0..n).map(|a| model.pi[a] * memberships[(a, j)]).sum();
-        for a in 0..n {
-            start[(j, a)] =
-                if weight > 0.0 { model.pi[a] * memberships[(a, j)] / weight } else { 0.0 };
-        }
-    }
-    let mut out = Vec::new();
-    for &k in multiples {
-        let mut p = start.clone();
-        for _ in 0..k {
-            p = p.times(&model.t);
-        }
-        let predicted = p.times(memberships);
-        let counts = count_transitions(
-            trajectories,
-            model.row_of_state.len(),
-            k * model.lag,
-            CountMode::Sliding,
-        );
-        let longer = match counts.and_then(|c| ReversibleMle::default().fit(&c)) {
-            Ok(longer) => longer,
-            Err(MsmError::TooShort { .. } | MsmError::NoTransitions { .. }) => continue,
-            Err(e) => return Err(e),
-        };
-        // States active at both lags.
-        let shared: Vec<(usize, usize)> = longer
-            .active
-            .iter()
-            .enumerate()
-            .filter_map(|(row, &s)| model.row_of_state[s].map(|old| (row, old)))
-            .collect();
-        let mut p = Matrix::zeros(m, longer.t.n_rows());
-        let mut chi = Matrix::zeros(longer.t.n_rows(), m);
-        for &(row, old) in &shared {
-            for j in 0..m {
-                p[(j, row)] = start[(j, old)];
-                chi[(row, j)] = memberships[(old, j)];
-            }
-        }
-        for j in 0..m {
-            let sum: f64 = p.row(j).iter().sum();
-            if sum > 0.0 {
-                p.row_mut(j).iter_mut().for_each(|v| *v /= sum);
-            }
-        }
-        let estimated = p.times(&longer.t).times(&chi);
-        out.push(ChapmanKolmogorov { multiple: k, predicted, estimated });
-    }
-    Ok(out)
-}
+use crate::{Matrix, MsmError, Warning};
 
 fn mark(n: usize, set: &[usize], name: &str) -> Result<Vec<bool>, MsmError> {
     let mut out = vec![false; n];
@@ -293,7 +198,6 @@ pub(crate) fn visits<S: Discrete + ?Sized>(
 mod tests {
     use super::*;
     use crate::estimate::stationary_distribution;
-    use crate::test_support::chain;
 
     /// Symmetric walk on 0..=n, probability 1/4 to each side.
     fn walk(n: usize) -> Matrix {
@@ -344,18 +248,6 @@ mod tests {
         let f = reactive_flux(&t, &pi, 1, &[0], &[1]).unwrap();
         assert!((f.mfpt - 10.0).abs() < 1e-12);
         assert!((mean_first_passage_time(&t, &pi, 1, &[0], &[1]).unwrap() - 10.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn chapman_kolmogorov_holds_for_a_chain() {
-        let t = walk(4);
-        let d = [chain(&t, 60_000, 0, 1), chain(&t, 60_000, 4, 2)];
-        let c = count_transitions(&d, 5, 1, CountMode::Sliding).unwrap();
-        let model = ReversibleMle::default().fit(&c).unwrap();
-        let ck = chapman_kolmogorov(&d, &model, &Matrix::identity(5), &[1, 2, 4, 100_000]).unwrap();
-        assert_eq!(ck.len(), 3);
-        assert!(ck[0].max_deviation() < 1e-12);
-        assert!(ck[2].max_deviation() < 0.03 && ck[2].max_deviation() > 0.0);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
     /// Lower and upper bound of y at each point, drawn as a band; empty for none.
     pub band: Vec<(f64, f64)>,
+    /// These bounds as a bar at each point instead, and no line between the points.
+    pub bars: bool,
     /// Dashed instead of solid.
     pub dashed: bool,
     /// A dot at every point.
@@ -103,12 +105,18 @@ impl LinePlot {
         for (place, s) in self.series.iter().enumerate() {
             let i = s.colour.unwrap_or(place);
             if s.band.len() == s.points.len() {
-                band(&mut svg, &x, &y, s, i);
+                if s.bars {
+                    bars(&mut svg, &x, &y, s, i);
+                } else {
+                    band(&mut svg, &x, &y, s, i);
+                }
             }
             let runs = runs(&s.points, |p| Some((x.at(p.0)?, y.at(p.1)?)));
             let dash = if s.dashed { " stroke-dasharray=\"6 4\"" } else { "" };
-            svg.polyline(&runs, &format!("{} stroke-width=\"2.2\"{dash}", stroke(i)));
-            if s.dots || s.points.len() == 1 {
+            if !s.bars {
+                svg.polyline(&runs, &format!("{} stroke-width=\"2.2\"{dash}", stroke(i)));
+            }
+            if s.dots || s.bars || s.points.len() == 1 {
                 for p in runs.iter().flatten() {
                     svg.circle(*p, 3.2, &fill(i));
                 }
@@ -164,6 +172,21 @@ fn runs(
     out
 }
 
+/// A bar between the bounds of every point, with caps.
+fn bars(svg: &mut Svg, x: &Scale, y: &Scale, s: &Series, colour: usize) {
+    let style = format!("{} stroke-width=\"1.4\"", stroke(colour));
+    for (point, bound) in s.points.iter().zip(&s.band) {
+        let (Some(px), Some(low), Some(high)) = (x.at(point.0), y.at(bound.0), y.at(bound.1))
+        else {
+            continue;
+        };
+        svg.line((px, low), (px, high), &style);
+        for end in [low, high] {
+            svg.line((px - 3.5, end), (px + 3.5, end), &style);
+        }
+    }
+}
+
 fn band(svg: &mut Svg, x: &Scale, y: &Scale, s: &Series, colour: usize) {
     let edges: Vec<[f64; 3]> = s
         .points
@@ -200,6 +223,26 @@ mod tests {
         let svg = plot.svg();
         let path = svg.lines().find(|l| l.contains("class=\"s0\"") && l.contains("<path")).unwrap();
         assert_eq!(path.matches('M').count(), 3, "{path}");
+    }
+
+    #[test]
+    fn bounds_are_a_band_or_bars() {
+        let plot = |bars| LinePlot {
+            series: vec![Series {
+                band: vec![(0.0, 2.0), (1.0, 3.0)],
+                bars,
+                ..Series::new("p", vec![(0., 1.), (1., 2.)])
+            }],
+            ..LinePlot::default()
+        };
+        let drawn = |bars, what: &str| {
+            let svg = plot(bars).svg();
+            svg.lines().filter(|l| l.contains("class=\"s0\"") && l.contains(what)).count()
+        };
+        // A band and a curve; or two bars with two caps each, and no curve.
+        assert_eq!((drawn(false, "<path"), drawn(false, "stroke-width=\"1.4\"")), (1, 0));
+        assert_eq!((drawn(true, "<path"), drawn(true, "stroke-width=\"1.4\"")), (0, 6));
+        assert_eq!(drawn(true, "<circle"), drawn(false, "<circle") + 2);
     }
 
     #[test]

@@ -110,6 +110,21 @@ fn a_model_is_built_told_validated_and_used() {
     let (t, ends) = (at["timescales_ps"][0].as_f64().unwrap(), &at["intervals_ps"][0]);
     assert!(ends[0].as_f64().unwrap() <= t * 1.5 && ends[1].as_f64().unwrap() >= t / 1.5);
     assert!(!found["verdicts"].as_array().unwrap().is_empty());
+    let tests = found["chapman_kolmogorov"].as_array().unwrap();
+    assert!(tests.len() > 1);
+    for at in tests {
+        for side in ["predicted", "estimated"] {
+            let values = at[side].as_array().unwrap();
+            let ends = at[format!("{side}_intervals")].as_array().unwrap();
+            assert_eq!((values.len(), ends.len()), (4, 4));
+            for end in ends {
+                let (low, high) = (end[0].as_f64().unwrap(), end[1].as_f64().unwrap());
+                assert!(0.0 <= low && low < high && high <= 1.0 + 1e-12, "{end}");
+            }
+        }
+    }
+    let told = good(&["msm", "validate", &model, "--samples", "20"]);
+    assert!(told.contains("still in each macrostate, predicted | counted"), "{told}");
     let html = std::fs::read_to_string(&page).unwrap();
     for part in ["Implied timescales", "Chapman–Kolmogorov", "free energy", "Network of states"] {
         assert!(html.contains(part), "the page lacks {part}");

@@ -105,7 +105,7 @@ pub fn write(
         ),
         (
             kolmogorov(validation, unit),
-            "Probability to be in the macrostate of the start. Dashed: predicted by the model; dots: counted at that lag.".into(),
+            "Probability to be in the macrostate of the start. Dashed: predicted by the model; dots: counted at that lag. Bands and bars: 95 %.".into(),
         ),
     ]);
     page.heading("Free energy and macrostates");
@@ -219,7 +219,7 @@ fn key_figures(msm: &Msm, v: &Validation, unit: &str) -> Vec<KeyFigure> {
         key(
             "Chapman–Kolmogorov",
             format!("{:.2}", v.largest_deviation),
-            "largest deviation of a probability".into(),
+            format!("largest deviation; {:.2} beyond the error bars", v.significant_deviation),
         ),
     ]
 }
@@ -233,9 +233,8 @@ fn timescales(v: &Validation, unit: &str) -> String {
             name: format!("process {}", k + 1),
             points: at.iter().map(|t| (t.lag_ps, t.timescales_ps[k])).collect(),
             band: if all_have { at.iter().map(|t| t.intervals_ps[k]).collect() } else { vec![] },
-            dashed: false,
             dots: true,
-            colour: None,
+            ..Series::default()
         }
     });
     LinePlot {
@@ -253,23 +252,27 @@ fn timescales(v: &Validation, unit: &str) -> String {
 
 fn kolmogorov(v: &Validation, unit: &str) -> String {
     let shown = v.macrostates.len().min(5);
-    let curve = |i: usize, dashed: bool| Series {
-        name: if dashed { format!("state {i}") } else { String::new() },
-        points: v
-            .chapman_kolmogorov
-            .iter()
-            .map(|t| (t.lag_ps, if dashed { t.predicted[i] } else { t.estimated[i] }))
-            .collect(),
-        band: vec![],
-        dashed,
-        dots: !dashed,
+    let all = &v.chapman_kolmogorov;
+    let prediction = |i: usize| Series {
+        name: format!("state {i}"),
+        points: all.iter().map(|t| (t.lag_ps, t.predicted[i])).collect(),
+        band: all.iter().filter_map(|t| t.predicted_intervals.get(i).copied()).collect(),
+        dashed: true,
         colour: Some(i),
+        ..Series::default()
+    };
+    let estimate = |i: usize| Series {
+        points: all.iter().map(|t| (t.lag_ps, t.estimated[i])).collect(),
+        band: all.iter().filter_map(|t| t.estimated_intervals.get(i).copied()).collect(),
+        bars: true,
+        colour: Some(i),
+        ..Series::default()
     };
     LinePlot {
         title: "Chapman–Kolmogorov".into(),
         x_label: format!("time ({unit})"),
         y_label: "probability to be there".into(),
-        series: (0..shown).flat_map(|i| [curve(i, true), curve(i, false)]).collect(),
+        series: (0..shown).flat_map(|i| [prediction(i), estimate(i)]).collect(),
         ..LinePlot::default()
     }
     .svg()
@@ -294,7 +297,10 @@ fn macrostates(v: &Validation, unit: &str) -> Table {
         ]
     };
     Table {
-        caption: "Macrostates; populations of the reversible microstate model, 95 % intervals from its posterior.".into(),
+        caption: format!(
+            "Macrostates; populations of the reversible microstate model, 95 % intervals from the {}.",
+            v.error_bars
+        ),
         columns: vec![
             Column::text("state"),
             Column::number("frames"),

@@ -2,9 +2,10 @@
 //! and passage times with intervals, and what all of it means in words.
 
 use anyhow::Result;
-use marsfm_msm::uncertainty::{BayesianMsm, Spread, bootstrap};
+use marsfm_msm::kolmogorov::Interval;
+use marsfm_msm::uncertainty::Spread;
 use marsfm_msm::validate::{mean_first_passage_time, reactive_flux};
-use marsfm_msm::{CountMode, Matrix, Msm, count_transitions};
+use marsfm_msm::{ErrorBars, Matrix, Msm, Resampling};
 use serde::Serialize;
 
 use super::files::Origin;
@@ -33,8 +34,12 @@ pub struct KolmogorovAt {
     pub lag_ps: f64,
     /// Probability to be still (or again) in each macrostate, by the model.
     pub predicted: Vec<f64>,
-    /// The same counted at this lag.
+    /// Ends of their 95 % intervals: of models that the data could have given as well.
+    pub predicted_intervals: Vec<(f64, f64)>,
+    /// The same probability counted at this lag.
     pub estimated: Vec<f64>,
+    /// Ends of their 95 % intervals.
+    pub estimated_intervals: Vec<(f64, f64)>,
 }
 
 /// One macrostate.
@@ -65,8 +70,10 @@ pub struct Validation {
     pub timescales: Vec<TimescalesAtLag>,
     /// Chapman–Kolmogorov test on the macrostates.
     pub chapman_kolmogorov: Vec<KolmogorovAt>,
-    /// Its largest deviation.
+    /// Its largest deviation, between any two macrostates.
     pub largest_deviation: f64,
+    /// The largest where the 95 % intervals of both sides do not overlap.
+    pub significant_deviation: f64,
     /// The macrostates.
     pub macrostates: Vec<MacrostateSummary>,
     /// Equilibrium flux between macrostates, pi_I T_IJ per lag, row-major.
@@ -86,13 +93,16 @@ pub fn validate(msm: &Msm, samples: usize, rng_seed: u64) -> Result<Validation> 
     let frame_ps = Origin::of(msm).ok().map(|o| o.frame_ps);
     let ps = frame_ps.unwrap_or(1.0);
     let by_run = msm.micro_trajectories.len() >= BOOTSTRAP_TRAJECTORIES;
+    let by = if by_run { Resampling::Trajectories } else { Resampling::Posterior };
+    let bars = ErrorBars { by, n_samples: samples, rng_seed };
     let timescales = msm
         .implied_timescales
         .iter()
         .map(|at| {
             let count = at.timescales.len().min(TIMESCALES);
-            let spread = spread_at(msm, at.lag, count, by_run, samples, rng_seed)?;
-            let intervals = spread.low.iter().zip(&spread.high);
+            let spread = spread_at(msm, at.lag, &at.timescales[..count], &bars)?;
+            let ends = spread.low.iter().zip(&spread.high);
+            let intervals = ends.take_while(|(low, _)| !low.is_nan());
             Ok(TimescalesAtLag {
                 lag_ps: at.lag as f64 * ps,
                 timescales_ps: at.timescales[..count].iter().map(|t| t * ps).collect(),
@@ -100,7 +110,7 @@ pub fn validate(msm: &Msm, samples: usize, rng_seed: u64) -> Result<Validation> 
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    let (chapman_kolmogorov, largest_deviation) = kolmogorov(msm, ps)?;
+    let kolmogorov = kolmogorov(msm, ps, &bars)?;
     let sets = sets(msm);
     let lag = msm.micro.lag;
     let n = sets.len();
@@ -122,13 +132,13 @@ pub fn validate(msm: &Msm, samples: usize, rng_seed: u64) -> Result<Validation> 
         error_bars: if by_run {
             format!("bootstrap over {} trajectories", msm.micro_trajectories.len())
         } else {
-            "posterior of the effective counts, around the estimate (too few trajectories to draw from)"
-                .into()
+            "posterior of the independent counts (too few trajectories to draw from)".into()
         },
         timescales,
-        chapman_kolmogorov,
-        largest_deviation,
-        macrostates: macrostates(msm, &sets, samples, rng_seed)?,
+        chapman_kolmogorov: kolmogorov.at,
+        largest_deviation: kolmogorov.largest,
+        significant_deviation: kolmogorov.significant,
+        macrostates: macrostates(msm, &sets, &bars)?,
         exchange,
         passage_ps,
         slowest,
@@ -139,35 +149,16 @@ pub fn validate(msm: &Msm, samples: usize, rng_seed: u64) -> Result<Validation> 
     Ok(found)
 }
 
-fn spread_at(
-    msm: &Msm,
-    lag: usize,
-    count: usize,
-    by_run: bool,
-    samples: usize,
-    rng_seed: u64,
-) -> Result<Spread> {
+/// Spread of the timescales at a lag.
+fn spread_at(msm: &Msm, lag: usize, most_likely: &[f64], bars: &ErrorBars) -> Result<Spread> {
+    let count = most_likely.len();
     let n = msm.centers.n_rows();
-    let none = Spread::of(&[]);
-    if count == 0 || samples == 0 {
-        return Ok(none);
-    }
-    if by_run {
-        let states = msm.micro_trajectories.to_vecs()?;
-        let draws = bootstrap(&states, n, lag, samples, rng_seed, |m| m.timescales(count))?;
-        let whole: Vec<_> = draws.into_iter().filter(|d| d.len() == count).collect();
-        return Ok(if whole.len() < samples / 2 { none } else { Spread::of(&whole) });
-    }
-    let counts = count_transitions(&msm.micro_trajectories, n, lag, CountMode::Effective)?;
-    match BayesianMsm::new(samples, rng_seed).fit(&counts) {
-        Ok(posterior) => {
-            let known = &msm.implied_timescales.iter().find(|t| t.lag == lag);
-            let most_likely = known.map_or(&[][..], |t| &t.timescales);
-            Ok(around(posterior.timescales(count)?, most_likely))
-        }
-        // Nothing connected at this lag: the timescale itself is there, its spread is not.
-        Err(_) => Ok(none),
-    }
+    let draws = bars.values(&msm.micro_trajectories, n, lag, |m| m.timescales(count))?;
+    let spread = Spread::of_most(&draws, bars.n_samples);
+    Ok(match bars.by {
+        Resampling::Trajectories => spread,
+        Resampling::Posterior => around(spread, most_likely),
+    })
 }
 
 /// The spread laid around the most likely values instead of its own mean. Few effective counts make
@@ -193,45 +184,47 @@ fn sets(msm: &Msm) -> Vec<Vec<usize>> {
     sets
 }
 
-fn kolmogorov(msm: &Msm, ps: f64) -> Result<(Vec<KolmogorovAt>, f64)> {
+struct Kolmogorov {
+    at: Vec<KolmogorovAt>,
+    largest: f64,
+    significant: f64,
+}
+
+fn kolmogorov(msm: &Msm, ps: f64, bars: &ErrorBars) -> Result<Kolmogorov> {
     let longest = msm.micro_trajectories.lengths().max().unwrap_or(0);
     let multiples: Vec<usize> =
         (1..=5).filter(|k| k * msm.micro.lag < longest.div_ceil(2)).collect();
     let tests = msm.chapman_kolmogorov(&multiples)?;
-    let largest = tests.iter().map(|t| t.max_deviation()).fold(0.0, f64::max);
-    let stay = |m: &Matrix| (0..m.n_rows()).map(|i| m[(i, i)]).collect();
-    let at = tests.iter().map(|t| KolmogorovAt {
+    let multiples: Vec<usize> = tests.iter().map(|t| t.multiple).collect();
+    let bars = match bars.n_samples {
+        0 => vec![],
+        _ => msm.kolmogorov_bars(&multiples, bars)?,
+    };
+    let stay = |m: &Matrix| -> Vec<f64> { (0..m.n_rows()).map(|i| m[(i, i)]).collect() };
+    let ends = |at: Option<&Interval>| {
+        at.map_or(vec![], |i| stay(&i.low).into_iter().zip(stay(&i.high)).collect())
+    };
+    let at = tests.iter().enumerate().map(|(i, t)| KolmogorovAt {
         lag_ps: (t.multiple * msm.micro.lag) as f64 * ps,
         predicted: stay(&t.predicted),
+        predicted_intervals: ends(bars.get(i).map(|b| &b.predicted)),
         estimated: stay(&t.estimated),
+        estimated_intervals: ends(bars.get(i).map(|b| &b.estimated)),
     });
-    Ok((at.collect(), largest))
+    let significant = tests.iter().zip(&bars).map(|(t, b)| t.significant_deviation(b));
+    Ok(Kolmogorov {
+        at: at.collect(),
+        largest: tests.iter().map(|t| t.max_deviation()).fold(0.0, f64::max),
+        significant: significant.fold(0.0, f64::max),
+    })
 }
 
-fn macrostates(
-    msm: &Msm,
-    sets: &[Vec<usize>],
-    samples: usize,
-    rng_seed: u64,
-) -> Result<Vec<MacrostateSummary>> {
+fn macrostates(msm: &Msm, sets: &[Vec<usize>], bars: &ErrorBars) -> Result<Vec<MacrostateSummary>> {
     let n = msm.centers.n_rows();
-    let counts =
-        count_transitions(&msm.micro_trajectories, n, msm.micro.lag, CountMode::Effective)?;
-    let posterior = BayesianMsm::new(samples.max(1), rng_seed).fit(&counts).ok();
-    // The posterior has the states that effective counts connect, which may be fewer.
-    let spread = posterior.map(|p| {
-        let of_state: Vec<Option<usize>> =
-            p.mle.active.iter().map(|i| msm.macro_of_micro[*i]).collect();
-        p.spread(|_, pi| {
-            let mut sums = vec![0.0; sets.len()];
-            for (set, p) in of_state.iter().zip(pi) {
-                if let Some(set) = set {
-                    sums[*set] += p;
-                }
-            }
-            sums
-        })
-    });
+    let draws = bars.values(&msm.micro_trajectories, n, msm.micro.lag, |m| {
+        Ok(m.populations(sets.len(), |micro| msm.macro_of_micro[micro]))
+    })?;
+    let spread = (!draws.is_empty()).then(|| Spread::of_most(&draws, bars.n_samples));
     let summary = |(i, rows): (usize, &Vec<usize>)| {
         let weight: f64 = rows.iter().map(|r| msm.micro.pi[*r]).sum();
         let mut center = vec![0.0; msm.centers.n_cols()];
@@ -245,7 +238,10 @@ fn macrostates(
             frames: msm.macro_populations[i],
             visitors: msm.macro_visitors[i],
             population: msm.macro_pi[i],
-            interval: spread.as_ref().map_or((0.0, 1.0), |s| (s.low[i], s.high[i])),
+            interval: match &spread {
+                Some(s) if !s.low[i].is_nan() => (s.low[i], s.high[i]),
+                _ => (0.0, 1.0),
+            },
             center,
         }
     };
@@ -286,11 +282,18 @@ fn verdicts(msm: &Msm, v: &Validation) -> Vec<String> {
             100.0 * v.connected
         ));
     }
-    if v.largest_deviation > 0.1 {
+    if v.significant_deviation > 0.1 {
         doubts.push(format!(
-            "Chapman–Kolmogorov: the model is off by up to {:.2}; the process remembers more than \
-             {} ps, or states are too coarse. Try a longer lag or more microstates.",
-            v.largest_deviation, v.lag_ps
+            "Chapman–Kolmogorov: the model is off by up to {:.2}, more than its error bars; the \
+             process remembers more than {} ps, or states are too coarse. Try a longer lag or more \
+             microstates.",
+            v.significant_deviation, v.lag_ps
+        ));
+    } else if v.largest_deviation > 0.1 {
+        doubts.push(format!(
+            "Chapman–Kolmogorov: the model is off by up to {:.2}, within its error bars: the data \
+             are too few to say whether it holds.",
+            v.largest_deviation
         ));
     }
     let slowest = |at: &TimescalesAtLag| at.timescales_ps.first().copied();

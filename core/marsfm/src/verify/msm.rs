@@ -12,10 +12,11 @@ use marsfm_msm::estimate::{
     row_normalised, stationary_distribution,
 };
 use marsfm_msm::kmeans::{EmptyCluster, KMeans};
+use marsfm_msm::kolmogorov::{ChapmanKolmogorov, chapman_kolmogorov};
 use marsfm_msm::moments::PairMoments;
 use marsfm_msm::pcca::{Pcca, coarse_grain};
 use marsfm_msm::tica::timescale;
-use marsfm_msm::validate::{chapman_kolmogorov, mean_first_passage_time, reactive_flux};
+use marsfm_msm::validate::{mean_first_passage_time, reactive_flux};
 use marsfm_msm::vamp::vamp2_score;
 use marsfm_msm::{BayesianMsm, MarkovModel, Matrix, ReversibleMle, Rows, Scaling, Tica, TicaModel};
 use serde_json::Value;
@@ -512,7 +513,7 @@ impl Verify<'_> {
         if let Some(want) = self.case.find("msm_ck_predicted").cloned() {
             let multiples: Vec<usize> = (1..=want.shape[0]).collect();
             let tests = chapman_kolmogorov(trajectories, model, &chi, &multiples)?;
-            let flat = |f: fn(&marsfm_msm::validate::ChapmanKolmogorov) -> &Matrix| -> Vec<f64> {
+            let flat = |f: fn(&ChapmanKolmogorov) -> &Matrix| -> Vec<f64> {
                 tests.iter().flat_map(|t| f(t).as_slice().iter().copied()).collect()
             };
             let (predicted, estimated) = (flat(|t| &t.predicted), flat(|t| &t.estimated));

@@ -164,7 +164,24 @@ fn print(v: &Validation) {
         let cells: Vec<_> = at.timescales_ps.iter().enumerate().map(cell).collect();
         println!("  lag {:>8.1}: {}", at.lag_ps, cells.join("  "));
     }
-    println!("Chapman–Kolmogorov: largest deviation {:.3}", v.largest_deviation);
+    println!(
+        "Chapman–Kolmogorov: largest deviation {:.3}, {:.3} beyond the error bars",
+        v.largest_deviation, v.significant_deviation
+    );
+    for at in &v.chapman_kolmogorov {
+        println!("  {:>8.1} {unit}, still in each macrostate, predicted | counted:", at.lag_ps);
+        let cell = |p: f64, ends: Option<&(f64, f64)>| match ends {
+            Some((low, high)) => format!("{p:.3} ({low:.3} to {high:.3})"),
+            None => format!("{p:.3}"),
+        };
+        for (i, (predicted, estimated)) in at.predicted.iter().zip(&at.estimated).enumerate() {
+            println!(
+                "    {i:>3}  {} | {}",
+                cell(*predicted, at.predicted_intervals.get(i)),
+                cell(*estimated, at.estimated_intervals.get(i))
+            );
+        }
+    }
     println!("macrostate, frames, trajectories, population, 95 %:");
     for (i, m) in v.macrostates.iter().enumerate() {
         println!(
