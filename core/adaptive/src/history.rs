@@ -69,8 +69,9 @@ pub struct RunRecord {
     pub verdict: String,
     /// MD before the first frame, ps.
     pub prepare_ps: f64,
-    /// Wall and CPU time, s; child processes that ended are in it.
-    pub seconds: [f64; 2],
+    /// Wall time of preparation and MD, CPU time of all, wall time of reading the frames back and of
+    /// putting the run in its place, s; child processes that ended are in the CPU time.
+    pub seconds: [f64; 3],
 }
 
 /// A seed that gave no run.
@@ -103,8 +104,10 @@ pub struct EpochRecord {
     pub statistics: Result<Statistics, String>,
     /// How the numbers moved from epoch to epoch, the latest last, in the states of this model.
     pub drift: Vec<Drift>,
-    /// Wall and CPU time, s.
-    pub seconds: [f64; 2],
+    /// Wall and CPU time of the model and its numbers, wall time of calibrating the engine in this
+    /// epoch (its CPU time is in the second), and wall time of the epoch that no stage accounts for,
+    /// s.
+    pub seconds: [f64; 4],
 }
 
 /// What the MD up to an epoch gives in the states of a later model: models are made anew in each
@@ -275,7 +278,7 @@ mod tests {
             frames: 10,
             verdict: "valid".into(),
             prepare_ps: 2.0,
-            seconds: [0.0; 2],
+            seconds: [0.0; 3],
         })
     }
 
@@ -297,7 +300,7 @@ mod tests {
                 microstates: 0,
                 statistics,
                 drift: vec![],
-                seconds: [0.0; 2],
+                seconds: [0.0; 4],
             })
         };
         assert!(h.add(epoch(0)).is_err());

@@ -134,15 +134,15 @@ impl Store {
         let own = || h.runs.iter().filter(|r| r.epoch.is_some());
         let run = |k: usize| own().map(|r| r.seconds[k]).sum::<f64>();
         let plan = |k: usize| h.plans.iter().map(|p| p.seconds[k]).sum::<f64>();
+        let epoch = |k: usize| h.epochs.iter().map(|e| e.seconds[k]).sum::<f64>();
         Stages {
-            md: run(0) + h.lost.iter().map(|l| l.seconds[0]).sum::<f64>(),
-            model: plan(0) + h.epochs.iter().map(|e| e.seconds[0]).sum::<f64>(),
+            md: run(0) + epoch(2) + h.lost.iter().map(|l| l.seconds[0]).sum::<f64>(),
+            read: run(2),
+            model: plan(0) + epoch(0),
             propose: plan(1),
             choose: plan(2),
-            cpu: run(1)
-                + plan(3)
-                + h.lost.iter().map(|l| l.seconds[1]).sum::<f64>()
-                + h.epochs.iter().map(|e| e.seconds[1]).sum::<f64>(),
+            rest: epoch(3),
+            cpu: run(1) + plan(3) + h.lost.iter().map(|l| l.seconds[1]).sum::<f64>() + epoch(1),
         }
     }
 }
@@ -150,16 +150,30 @@ impl Store {
 /// Where time went, s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Stages {
-    /// Preparing and running seeds, lost ones included.
+    /// Preparing and running seeds, lost ones included, and calibrating the engine.
     pub md: f64,
+    /// Reading frames back and putting runs in their places.
+    pub read: f64,
     /// Markov models and their numbers.
     pub model: f64,
     /// Proposing: where a surrogate's time goes.
     pub propose: f64,
     /// Choosing.
     pub choose: f64,
-    /// CPU time of runs and plans, child processes included.
+    /// What no stage accounts for: the journal, the disk, onlookers.
+    pub rest: f64,
+    /// CPU time of all stages, child processes included.
     pub cpu: f64,
+}
+
+impl Stages {
+    /// Share of the wall time of finished epochs that is neither MD with its preparation nor
+    /// proposals: what the loop itself costs.
+    pub fn overhead(&self) -> f64 {
+        let own = self.read + self.model + self.choose + self.rest;
+        let all = own + self.md + self.propose;
+        if all > 0.0 { own / all } else { 0.0 }
+    }
 }
 
 /// The records of a journal, added up.

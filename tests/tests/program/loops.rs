@@ -124,7 +124,7 @@ fn loops_are_reported_side_by_side() {
         let sum: f64 = p.iter().filter_map(|p| p["value"].as_f64()).sum();
         assert!((sum - 1.0).abs() < 1e-9, "{sum}");
     }
-    for file in ["found", "states", "timescales", "bias", "drift", "runs"] {
+    for file in ["found", "states", "timescales", "bias", "drift", "runs", "stages"] {
         let csv = std::fs::read_to_string(out.join(format!("{file}.csv"))).unwrap();
         let fields = csv.lines().next().unwrap().split(',').count();
         assert!(csv.lines().count() > 3, "{file}.csv");

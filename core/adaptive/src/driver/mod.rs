@@ -23,12 +23,28 @@ use crate::store::{JOURNAL, Store};
 use crate::watch::{Ended, Limits, Progress, Watch};
 use crate::{Engine, History, Journal, Lock, LoopError, LoopSettings, Model, Proposer};
 
+/// Wall time since the end of the last epoch or the begin of this process, and the part of it that
+/// stages account for; wall and CPU time of calibrating the engine, s.
+struct Spent {
+    since: Instant,
+    staged: f64,
+    calibrated: [f64; 2],
+}
+
+impl Spent {
+    fn nothing() -> Self {
+        Self { since: Instant::now(), staged: 0.0, calibrated: [0.0; 2] }
+    }
+}
+
 /// A loop's folder, locked.
 pub struct Driver {
     store: Store,
     journal: Journal,
     /// When this process began to run, how much was done then, and runs since.
     begun: (Instant, f64, usize),
+    /// What this process has spent on the epoch at hand.
+    spent: Spent,
     _lock: Lock,
 }
 
@@ -77,7 +93,8 @@ impl Driver {
     fn with(folder: &Path, lock: Lock) -> Result<Self, LoopError> {
         let (journal, contents) = Journal::open(&folder.join(JOURNAL))?;
         let store = Store::of(folder, &contents.records)?;
-        Ok(Self { store, journal, begun: (Instant::now(), 0.0, 0), _lock: lock })
+        let (begun, spent) = ((Instant::now(), 0.0, 0), Spent::nothing());
+        Ok(Self { store, journal, begun, spent, _lock: lock })
     }
 
     /// What lies on the disk.
@@ -109,6 +126,7 @@ impl Driver {
         watch: &mut dyn Watch,
     ) -> Result<Ended, LoopError> {
         self.begun = (Instant::now(), self.at("", 0.0).done, 0);
+        self.spent = Spent::nothing();
         let first = self.history().epochs.len();
         let hours = self.settings().budget.wall_hours.map(|h| h * 3600.0);
         let seconds = [limits.seconds, hours].into_iter().flatten().fold(f64::INFINITY, f64::min);
@@ -137,7 +155,10 @@ impl Driver {
                 self.plan(epoch, engine, proposer, watch)?;
             }
             if !std::mem::replace(&mut calibrated, true) {
+                let clock = Stopwatch::start();
                 self.calibrate(engine, watch)?;
+                self.spent.calibrated = clock.read();
+                self.spent.staged += self.spent.calibrated[0];
             }
             let plan = self.history().plans[epoch].clone();
             let starts = self.store.starts(&plan)?;
@@ -194,7 +215,11 @@ impl Driver {
             Err(e) => (Err(e.to_string()), 0, Vec::new()),
         };
         let md_ps = self.history().md_ps(self.settings().budget.frame_ps);
-        let seconds = clock.read();
+        let [wall, cpu] = clock.read();
+        let spent = std::mem::replace(&mut self.spent, Spent::nothing());
+        let [calibrated, of_cpu] = spent.calibrated;
+        let rest = spent.since.elapsed().as_secs_f64() - spent.staged - wall;
+        let seconds = [wall, cpu + of_cpu, calibrated, rest.max(0.0)];
         let record = EpochRecord { epoch, md_ps, microstates, statistics, drift, seconds };
         self.record(Record::Epoch(record), watch)?;
         watch.point("epoch-recorded");

@@ -70,6 +70,7 @@ impl Driver {
             weights: chosen.weights,
             seconds: [model, propose, choose, clock.read()[1]],
         };
+        self.spent.staged += model + propose + choose;
         self.record(Record::Planned(plan), watch)?;
         watch.point("plan-recorded");
         Ok(())

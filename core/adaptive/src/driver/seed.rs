@@ -45,6 +45,7 @@ impl Driver {
             };
             engine.run(&job, &mut go)
         };
+        let [md, _] = clock.read();
         let all = head_frames + frames;
         let ran = match ran {
             Ok(Ran::Finished(finished)) => match whole(engine, &finished.trajectory, all) {
@@ -69,6 +70,7 @@ impl Driver {
                 let _ = std::fs::remove_dir_all(&scratch);
                 let md_ps = if how == "lost" { all as f64 * frame_ps } else { 0.0 };
                 let (how, seconds) = (how.into(), clock.read());
+                self.spent.staged += seconds[0];
                 Record::Lost(LostRecord { epoch, seed, how, reason, md_ps, seconds })
             }
             Ok((finished, rows)) => {
@@ -76,7 +78,8 @@ impl Driver {
                 let mut run = self.keep(&scratch, &folder, &finished, &rows, told)?;
                 watch.point("run-renamed");
                 let [wall, cpu] = clock.read();
-                run.seconds = [wall, finished.cpu_seconds.unwrap_or(cpu)];
+                run.seconds = [md, finished.cpu_seconds.unwrap_or(cpu), wall - md];
+                self.spent.staged += wall;
                 Record::Ran(run)
             }
         };
@@ -109,7 +112,7 @@ impl Driver {
             frames: rows.len() as u64,
             verdict: finished.verdict.clone(),
             prepare_ps: finished.prepare_ps,
-            seconds: [0.0; 2],
+            seconds: [0.0; 3],
         })
     }
 }

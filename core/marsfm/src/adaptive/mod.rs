@@ -218,6 +218,10 @@ pub fn in_words(store: &Store) -> Vec<String> {
         out.push(format!("{} trajectories were imported", history.runs.len() - own));
     }
     let Some(last) = history.epochs.last() else { return out };
+    out.push(format!(
+        "{:.1} % of the wall time was neither MD nor proposals",
+        100.0 * store.stages().overhead()
+    ));
     match &last.statistics {
         Err(reason) => out.push(format!("no model yet: {reason}")),
         Ok(s) => {

@@ -121,7 +121,8 @@ fn summary(c: &Comparison, names: &[String]) -> Table {
         "states found",
         "MD until all of them (ns)",
         "CPU time (s)",
-        "wall time of MD / rest (s)",
+        "wall time of MD and preparation / proposals / all else (s)",
+        "all else, % of the wall time",
     ];
     let values = |l: &LoopNumbers| -> Vec<String> {
         let (m, s, t) = (&l.md, &l.seeds, &l.stages);
@@ -143,7 +144,8 @@ fn summary(c: &Comparison, names: &[String]) -> Table {
             format!("{found} of {}", c.states),
             first.map_or("not found".into(), |f| format!("{:.3}", f.md_ns)),
             format!("{:.1}", t.cpu),
-            format!("{:.1} / {:.1}", t.md, t.model + t.propose + t.choose),
+            format!("{:.1} / {:.1} / {:.1}", t.md, t.propose, t.read + t.model + t.choose + t.rest),
+            format!("{:.2}", 100.0 * t.overhead()),
         ]
     };
     let columns: Vec<Vec<String>> = c.loops.iter().map(values).collect();
@@ -212,10 +214,11 @@ fn populations(c: &Comparison, names: &[String]) -> String {
 fn stages(c: &Comparison, names: &[String]) -> String {
     let series = c.loops.iter().zip(names).map(|(l, name)| {
         let t = &l.stages;
-        let values = vec![t.md, t.propose, t.model, t.choose];
+        let values = vec![t.md, t.propose, t.read, t.model, t.choose, t.rest];
         BarSeries { name: name.clone(), values, intervals: Vec::new() }
     });
-    let categories = ["MD and preparation", "proposals", "models", "choice"];
+    let categories =
+        ["MD and preparation", "proposals", "reading back", "models", "choice", "rest"];
     BarChart {
         y_label: "wall time (s)".into(),
         categories: categories.map(str::to_owned).to_vec(),

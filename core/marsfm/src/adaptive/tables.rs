@@ -7,7 +7,8 @@ use marsfm_adaptive::statistics::{Estimate, Statistics};
 
 use super::compare::{Comparison, names};
 
-/// Writes `found.csv`, `states.csv`, `timescales.csv`, `bias.csv`, `drift.csv` and `runs.csv`.
+/// Writes `found.csv`, `states.csv`, `timescales.csv`, `bias.csv`, `drift.csv`, `runs.csv` and
+/// `stages.csv`.
 pub fn write(comparison: &Comparison, folder: &Path) -> Result<()> {
     let names = names(comparison);
     let loops = || comparison.loops.iter().zip(&names);
@@ -16,11 +17,23 @@ pub fn write(comparison: &Comparison, folder: &Path) -> Result<()> {
     let mut timescales = Csv::new("loop,number,ps,low,high");
     let mut bias = Csv::new("loop,kind,value,short,what,number,estimate,low,high");
     let mut drift = Csv::new("loop,epoch,what,number,value");
+    let mut stages = Csv::new("loop,stage,wall_s");
     let mut runs = Csv::new(
-        "loop,run,epoch,seed,class,verdict,head_frames,frames,prepare_ps,wall_s,cpu_s,\
+        "loop,run,epoch,seed,class,verdict,head_frames,frames,prepare_ps,md_wall_s,cpu_s,\
          first_state,head_state,end_state",
     );
     for (l, name) in loops() {
+        let t = &l.stages;
+        for (stage, seconds) in [
+            ("md", t.md),
+            ("propose", t.propose),
+            ("read", t.read),
+            ("model", t.model),
+            ("choose", t.choose),
+            ("rest", t.rest),
+        ] {
+            stages.row(name, &[stage.into(), seconds.to_string()]);
+        }
         for f in &l.found {
             let row = [f.md_ns.to_string(), f.cpu_seconds.to_string(), f.states.to_string()];
             found.row(name, &row);
@@ -88,6 +101,7 @@ pub fn write(comparison: &Comparison, folder: &Path) -> Result<()> {
         ("bias.csv", bias),
         ("drift.csv", drift),
         ("runs.csv", runs),
+        ("stages.csv", stages),
     ] {
         let path = folder.join(file);
         marsfm_trajectory::write_atomically(&path, csv.0.as_bytes())
