@@ -1,12 +1,15 @@
 //! Bench A: are the numbers of seeded MD right, and do their intervals hold the truth? The toy
-//! engine knows; many loops with their own random numbers tell. Bench B ([`discovery`]): how much MD
-//! until a peptide's states are found.
+//! engine knows; many loops with their own random numbers tell, and loops on OpenMM beside long MD
+//! ([`calibration`]). Benches B and C ([`discovery`]): how much MD until a peptide's states are found.
+//! [`overhead`]: what the loop itself costs.
 //!
-//! `marsfm-bench-loop run [REPEATS]` and `marsfm-bench-loop b …` add what is missing to the rows,
-//! `marsfm-bench-loop tables` writes the page from them.
+//! `marsfm-bench-loop run [REPEATS]`, `a-openmm …`, `b …`, `c …` and `overhead …` add what is missing
+//! to the rows, `marsfm-bench-loop tables` writes the page from them.
 
+mod calibration;
 mod cases;
 mod discovery;
+mod overhead;
 mod rows;
 mod tables;
 
@@ -29,8 +32,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Raw rows of a bench.
+fn results(bench: &str) -> PathBuf {
+    root().join(format!("benches/loop/results/{bench}.csv"))
+}
+
 fn rows_path() -> PathBuf {
-    root().join("benches/loop/results/a.csv")
+    results("a")
 }
 
 fn page_path() -> PathBuf {
@@ -96,10 +104,6 @@ fn run(repeats: usize) -> Result<()> {
     Ok(())
 }
 
-fn discovery_rows() -> PathBuf {
-    root().join("benches/loop/results/b.csv")
-}
-
 /// The table of bench A as it stands in the page.
 fn table() -> Result<String> {
     Ok(tables::markdown(&rows::read(&rows_path())?, &toy()?))
@@ -108,18 +112,33 @@ fn table() -> Result<String> {
 /// The page with all tables made from the rows.
 fn page() -> Result<String> {
     let page = std::fs::read_to_string(page_path())?;
-    let discovery = discovery::tables::markdown(&discovery::rows::read(&discovery_rows())?);
-    let page = tables::into_page(&page, "A", &table()?).context("no marks of bench A")?;
-    tables::into_page(&page, "B", &discovery).context("no marks of bench B")
+    let of = |bench: &discovery::Bench| -> Result<String> {
+        let rows = discovery::rows::read(&results(bench.letter))?;
+        Ok(discovery::tables::markdown(&rows, bench.strategies))
+    };
+    let calibration =
+        calibration::tables::markdown(&calibration::rows::read(&results("a-openmm"))?);
+    let overhead = overhead::markdown(&overhead::read(&results("overhead"))?);
+    [
+        ("A", table()?),
+        ("A on OpenMM", calibration),
+        ("B", of(&discovery::arms::BENCH)?),
+        ("C", of(&discovery::own::BENCH)?),
+        ("overhead", overhead),
+    ]
+    .iter()
+    .try_fold(page, |page, (bench, text)| {
+        tables::into_page(&page, bench, text).with_context(|| format!("no marks of bench {bench}"))
+    })
 }
 
-/// `b --state DIR --data DIR... [--rows FILE] [--repeats N] [SYSTEM...]`.
-fn discover(words: &[&str]) -> Result<()> {
+/// `BENCH --state DIR --data DIR... [--rows FILE] [--repeats N] [SYSTEM...]`.
+fn on_openmm(bench: &str, words: &[&str]) -> Result<()> {
     let mut request = discovery::Request {
         state: PathBuf::new(),
         data: Vec::new(),
-        rows: discovery_rows(),
-        repeats: 6,
+        rows: results(bench),
+        repeats: if bench == "a-openmm" { 20 } else { 6 },
         systems: Vec::new(),
     };
     let mut words = words.iter();
@@ -137,9 +156,17 @@ fn discover(words: &[&str]) -> Result<()> {
     }
     ensure!(request.state.is_absolute(), "--state is missing: a folder for what is half done");
     if request.systems.is_empty() {
-        request.systems = discovery::scoring();
+        request.systems = match bench {
+            "a-openmm" => calibration::systems(),
+            "b" => discovery::scoring(),
+            _ => bail!("name at least one peptide: a folder in --data"),
+        };
     }
-    discovery::run(&request)
+    match bench {
+        "a-openmm" => calibration::run(&request),
+        "b" => discovery::run(&discovery::arms::BENCH, &request),
+        _ => discovery::run(&discovery::own::BENCH, &request),
+    }
 }
 
 fn main() -> Result<()> {
@@ -159,10 +186,11 @@ fn main() -> Result<()> {
             Ok(())
         }
         ["tables"] => Ok(std::fs::write(page_path(), page()?)?),
-        ["b", rest @ ..] => discover(rest),
+        [bench @ ("a-openmm" | "b" | "c"), rest @ ..] => on_openmm(bench, rest),
+        ["overhead", rest @ ..] => overhead::run(&results("overhead"), rest),
         _ => bail!(
-            "usage: marsfm-bench-loop run [REPEATS] | b --state DIR --data DIR [--rows FILE] \
-             [--repeats N] [SYSTEM...] | tables | print | exact"
+            "usage: marsfm-bench-loop run [REPEATS] | a-openmm|b|c --state DIR --data DIR [--rows FILE] \
+             [--repeats N] [SYSTEM...] | overhead [TEMPLATE] | tables | print | exact"
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! The strategies, each a loop of the same MD.
+//! Arms: a strategy on a peptide. Those of bench B, each a loop of the same MD.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use marsfm::Host;
 use marsfm::adaptive::{self, ImportRequest};
 use marsfm_trajectory::Frame;
 
-use super::{Request, of_role, template};
+use super::{Bench, Request, of_role, template};
 use crate::root;
 
 /// Runs of an epoch.
@@ -24,11 +24,19 @@ pub const STORED_PS: f64 = PLACES as f64 * (HEAD_PS + RUN_PS);
 /// Of the peptides' MD.
 pub const TEMPERATURE_KELVIN: f64 = 350.0;
 
-/// The surrogate first, then the others.
-pub const STRATEGIES: [&str; 6] = ["tree", "library", "stored", "least-counts", "parallel", "long"];
+/// Bench B. The surrogate first: what the others are measured by.
+pub static BENCH: Bench = Bench {
+    letter: "b",
+    strategies: &["tree", "library", "stored", "least-counts", "parallel", "long"],
+    budget_ps: BUDGET_PS,
+    begin,
+    charged: |_, _| Ok([0.0; 2]),
+};
 
 /// One repeat of one strategy on one peptide.
+#[derive(Clone, Copy)]
 pub struct Arm<'a> {
+    pub bench: &'static Bench,
     pub system: &'a str,
     pub strategy: &'a str,
     pub repeat: usize,
@@ -37,71 +45,86 @@ pub struct Arm<'a> {
 impl Arm<'_> {
     /// Its folder in the bench's.
     pub fn name(&self) -> String {
-        format!("b/r{}/{}/{}", self.repeat, self.system, self.strategy)
+        format!("{}/r{}/{}/{}", self.bench.letter, self.repeat, self.system, self.strategy)
     }
 
     /// Repeats are paired: all strategies have the same first epoch.
     pub fn rng_seed(&self) -> u64 {
-        let letters = self.system.bytes().fold(0, |h: u64, b| h * 31 + u64::from(b));
-        letters % 100_000 * 100 + self.repeat as u64
+        rng_seed(self.system, self.repeat)
     }
 
-    /// Begins its loop in `folder`/loop.
-    pub fn begin(&self, host: &Host, request: &Request, folder: &Path) -> Result<()> {
-        let template = template(request, self.system)?;
-        let (mut proposer, mut options) = (self.strategy, String::new());
-        let mut epochs = EPOCHS;
-        match self.strategy {
-            "tree" => {
-                let model = root().join("examples/models/tetrapeptide/tetrapeptide.safetensors");
-                options = format!("model = {:?}", std::path::absolute(model)?);
-            }
-            "library" => {
-                let systems = of_role(&request.data[0], "train")?;
-                ensure!(!systems.iter().any(|s| s == self.system), "it is a training peptide");
-                options = format!("data = {:?}\nsystems = {systems:?}", request.data[0]);
-            }
-            "stored" => {
-                let from = request.data[0].join(self.system);
-                let topology = from.join(format!("{}.pdb", self.system));
-                let path = folder.join("stored.xtc");
-                let replica = from.join(format!("r{}.xtc", self.repeat % 4));
-                beginning(host, &topology, &replica, &path)?;
-                options = format!("topology = {topology:?}\ntrajectories = [{path:?}]");
-                epochs -= 1;
-            }
-            "least-counts" => proposer = "visited",
-            _ => {}
-        }
-        let text = format!(
+    /// Settings of its loop.
+    pub fn settings(
+        &self,
+        template: &Path,
+        (proposer, options): (&str, &str),
+        epochs: usize,
+    ) -> String {
+        format!(
             "rng_seed = {}\n[engine]\nname = \"openmm\"\noptions = {{ template = {template:?} }}\n\
              [budget]\nepochs = {epochs}\nseeds = {PLACES}\nhead_ps = {HEAD_PS:?}\n\
              run_ps = {RUN_PS:?}\nframe_ps = 1.0\n[model]\nmsm_lag_ps = 10.0\n\
              [statistics]\ndraws = 0\n[strategy]\nproposer = \"{proposer}\"\n\
              [strategy.options]\n{options}\n",
             self.rng_seed()
-        );
-        let file = folder.join("loop.toml");
-        std::fs::write(&file, text)?;
-        // The journal appears under its name when the loop is whole, stored MD included.
-        let partial = folder.join("partial");
-        adaptive::begin(host, &file, &partial)?;
-        if self.strategy == "stored" {
-            let own = request.data[0].join(self.system);
-            let import = ImportRequest {
-                trajectories: vec![folder.join("stored.xtc")],
-                topology: Some(own.join(format!("{}.pdb", self.system))),
-                head_ps: 0.0,
-                frame_ps: Some(1.0),
-            };
-            adaptive::import(host, &partial, &import)?;
-        }
-        Ok(std::fs::rename(&partial, folder.join("loop"))?)
+        )
     }
 }
 
+/// Of a repeat on a peptide.
+pub fn rng_seed(system: &str, repeat: usize) -> u64 {
+    let letters = system.bytes().fold(0, |h: u64, b| (h * 31 + u64::from(b)) % 100_000);
+    letters * 100 + repeat as u64
+}
+
+/// Begins an arm of bench B.
+fn begin(arm: &Arm<'_>, host: &Host, request: &Request, folder: &Path) -> Result<()> {
+    let template = template(request, arm.system)?;
+    let (mut proposer, mut options) = (arm.strategy, String::new());
+    let mut epochs = EPOCHS;
+    match arm.strategy {
+        "tree" => {
+            let model = root().join("examples/models/tetrapeptide/tetrapeptide.safetensors");
+            options = format!("model = {:?}", std::path::absolute(model)?);
+        }
+        "library" => {
+            let systems = of_role(&request.data[0], "train")?;
+            ensure!(!systems.iter().any(|s| s == arm.system), "it is a training peptide");
+            options = format!("data = {:?}\nsystems = {systems:?}", request.data[0]);
+        }
+        "stored" => {
+            let from = request.data[0].join(arm.system);
+            let topology = from.join(format!("{}.pdb", arm.system));
+            let path = folder.join("stored.xtc");
+            let replica = from.join(format!("r{}.xtc", arm.repeat % 4));
+            beginning(host, &topology, &replica, &path)?;
+            options = format!("topology = {topology:?}\ntrajectories = [{path:?}]");
+            epochs -= 1;
+        }
+        "least-counts" => proposer = "visited",
+        _ => {}
+    }
+    let text = arm.settings(&template, (proposer, &options), epochs);
+    let file = folder.join("loop.toml");
+    std::fs::write(&file, text)?;
+    // The journal appears under its name when the loop is whole, stored MD included.
+    let partial = folder.join("partial");
+    adaptive::begin(host, &file, &partial)?;
+    if arm.strategy == "stored" {
+        let own = request.data[0].join(arm.system);
+        let import = ImportRequest {
+            trajectories: vec![folder.join("stored.xtc")],
+            topology: Some(own.join(format!("{}.pdb", arm.system))),
+            head_ps: 0.0,
+            frame_ps: Some(1.0),
+        };
+        adaptive::import(host, &partial, &import)?;
+    }
+    Ok(std::fs::rename(&partial, folder.join("loop"))?)
+}
+
 /// Copies the first frames of a replica: MD that a user has.
-fn beginning(host: &Host, topology: &Path, from: &Path, to: &Path) -> Result<()> {
+pub fn beginning(host: &Host, topology: &Path, from: &Path, to: &Path) -> Result<()> {
     let (atoms, _) = host.read_topology(topology)?;
     let mut source = host.open(from, Some(atoms.len()))?;
     let mut sink = host.create(to, &atoms)?;
@@ -123,7 +146,7 @@ mod tests {
         let mut all = std::collections::BTreeSet::new();
         for system in super::super::scoring() {
             for repeat in 0..6 {
-                let arm = Arm { system: &system, strategy: "tree", repeat };
+                let arm = Arm { bench: &BENCH, system: &system, strategy: "tree", repeat };
                 let other = Arm { strategy: "long", ..arm };
                 assert_eq!(arm.rng_seed(), other.rng_seed());
                 assert!(all.insert(arm.rng_seed()), "{system} {repeat}");

@@ -1,9 +1,11 @@
-//! Bench B: how much MD until the states of a peptide that the surrogate never saw are found, by
-//! strategy, on OpenMM. Paired repeats, the first ones of all peptides first; stop it at any time.
+//! Benches B and C: how much MD until the states of a peptide are found, by strategy, on OpenMM.
+//! Paired repeats, the first ones of all peptides first; stop it at any time. What has a row is not
+//! made again, also where the state of the machine that made it is gone.
 
 pub mod arms;
+pub mod own;
 mod reach;
-mod reference;
+pub mod reference;
 pub mod rows;
 pub mod tables;
 
@@ -15,13 +17,26 @@ use marsfm::Host;
 use marsfm::adaptive::{self, Ended, Limits};
 use marsfm_adaptive::{Stopwatch, Store};
 
-use arms::{Arm, BUDGET_PS, STRATEGIES, TEMPERATURE_KELVIN};
+use arms::{Arm, TEMPERATURE_KELVIN};
 use reach::{Reached, reached};
 use reference::Reference;
 use rows::{Row, Rows};
 
 /// Share of the reference states that is asked for.
 pub const SHARE: f64 = 0.8;
+
+/// A bench: its strategies, the first of which the others are measured by.
+pub struct Bench {
+    /// Of its rows and folders.
+    pub letter: &'static str,
+    pub strategies: &'static [&'static str],
+    /// All MD of an arm, ps.
+    pub budget_ps: f64,
+    /// Begins an arm's loop in a folder's `loop`.
+    pub begin: fn(&Arm<'_>, &Host, &Request, &Path) -> Result<()>,
+    /// MD, ps, and CPU time, s, that an arm spent outside of its loop.
+    pub charged: fn(&Arm<'_>, &Request) -> Result<[f64; 2]>,
+}
 
 /// Where things are.
 pub struct Request {
@@ -44,18 +59,22 @@ pub fn wanted(states: usize) -> usize {
 }
 
 /// Runs what is missing: all strategies and peptides of the first repeat, then of the second.
-pub fn run(request: &Request) -> Result<()> {
+pub fn run(bench: &'static Bench, request: &Request) -> Result<()> {
     ensure!(!request.data.is_empty(), "--data is missing: a folder with one folder per peptide");
     let host = Host::with_default_paths();
     let mut rows = Rows::open(&request.rows)?;
     for repeat in 0..request.repeats {
         for system in &request.systems {
+            if bench.strategies.iter().all(|s| rows.has(system, s, repeat)) {
+                continue;
+            }
             let reference = Reference::open(&host, request, system).context(system.clone())?;
-            for strategy in STRATEGIES {
+            rows.agree(system, reference.ns, reference.states())?;
+            for strategy in bench.strategies {
                 if rows.has(system, strategy, repeat) {
                     continue;
                 }
-                let arm = Arm { system, strategy, repeat };
+                let arm = Arm { bench, system, strategy, repeat };
                 let row = one(&host, request, &reference, &arm)
                     .with_context(|| format!("{system}, {strategy}, repeat {repeat}"))?;
                 eprintln!(
@@ -78,15 +97,16 @@ struct Enough<'a> {
     folder: &'a Path,
     reference: &'a Reference,
     found: Cell<bool>,
+    charged: [f64; 2],
 }
 
 impl adaptive::Watch for Enough<'_> {
     fn progress(&mut self, p: adaptive::Progress<'_>) -> bool {
         if p.stage == "choosing seeds" && p.epoch.0 > 0 {
             let found = |r: Vec<Reached>| r.len() >= wanted(self.reference.states());
-            let done = adaptive::look(self.folder)
-                .ok()
-                .and_then(|mut store| reached(&mut store, self.reference).ok().map(found));
+            let done = adaptive::look(self.folder).ok().and_then(|mut store| {
+                reached(&mut store, self.reference, self.charged).ok().map(found)
+            });
             self.found.set(done == Some(true));
         }
         !self.found.get()
@@ -100,11 +120,12 @@ fn one(host: &Host, request: &Request, reference: &Reference, arm: &Arm<'_>) -> 
         // Half a beginning: nothing was spent on it.
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder)?;
-        arm.begin(host, request, &folder)?;
+        (arm.bench.begin)(arm, host, request, &folder)?;
     }
     let folder = folder.join("loop");
     let (clock, fresh) = (Stopwatch::start(), adaptive::look(&folder)?.history().plans.is_empty());
-    let mut watch = Enough { folder: &folder, reference, found: Cell::new(false) };
+    let charged = (arm.bench.charged)(arm, request)?;
+    let mut watch = Enough { folder: &folder, reference, found: Cell::new(false), charged };
     let (ended, _) = adaptive::go_on(host, &folder, Limits::default(), &mut watch)?;
     let found = watch.found.get();
     if !(found || matches!(ended, Ended::Complete | Ended::Budget)) {
@@ -112,15 +133,15 @@ fn one(host: &Host, request: &Request, reference: &Reference, arm: &Arm<'_>) -> 
     }
     let spent = clock.read();
     let mut store = adaptive::look(&folder)?;
-    let reached = reached(&mut store, reference)?;
-    Ok(row(&store, reference, arm, reached, fresh.then_some(spent)))
+    let reached = reached(&mut store, reference, charged)?;
+    Ok(row(&store, reference, arm, (reached, charged), fresh.then_some(spent)))
 }
 
 fn row(
     store: &Store,
     reference: &Reference,
     arm: &Arm<'_>,
-    reached: Vec<Reached>,
+    (reached, charged): (Vec<Reached>, [f64; 2]),
     spent: Option<[f64; 2]>,
 ) -> Row {
     let h = store.history();
@@ -140,10 +161,10 @@ fn row(
         rng_seed: store.settings().rng_seed,
         reference_ns: reference.ns,
         states: reference.states(),
-        budget_ns: BUDGET_PS / 1000.0,
-        md_ns: h.md_ps(frame_ps) / 1000.0 + reach::stored_ps(store) / 1000.0,
+        budget_ns: arm.bench.budget_ps / 1000.0,
+        md_ns: (h.md_ps(frame_ps) + reach::stored_ps(store) + charged[0]) / 1000.0,
         lost: h.lost.len(),
-        cpu_md_s: runs + lost,
+        cpu_md_s: runs + lost + charged[1] + reach::stored_cpu_s(store),
         cpu_propose_s: propose,
         cpu_model_s: store.stages().cpu - runs - lost - propose,
         spent,

@@ -23,18 +23,35 @@ pub fn stored_ps(store: &Store) -> f64 {
     imported.map(|r| r.frames as f64 * store.settings().budget.frame_ps).sum()
 }
 
-/// What was reached, in order.
-pub fn reached(store: &mut Store, reference: &Reference) -> Result<Vec<Reached>> {
+/// MD of a run, ps.
+fn length(run: &RunRecord, frame_ps: f64) -> f64 {
+    run.prepare_ps + run.frames as f64 * frame_ps
+}
+
+/// What MD that was there before would have cost: this loop's own CPU time per ps, s.
+pub fn stored_cpu_s(store: &Store) -> f64 {
+    stored_ps(store) * pace(store)
+}
+
+fn pace(store: &Store) -> f64 {
+    let own = || store.history().runs.iter().filter(|r| r.epoch.is_some());
+    let ps: f64 = own().map(|r| length(r, store.settings().budget.frame_ps)).sum();
+    own().map(|r| r.seconds[1]).sum::<f64>() / ps.max(1.0)
+}
+
+/// What was reached, in order; MD (ps) and CPU time (s) that were spent before come on top.
+pub fn reached(
+    store: &mut Store,
+    reference: &Reference,
+    [before_ps, before_s]: [f64; 2],
+) -> Result<Vec<Reached>> {
     let rows = store.rows()?.to_vec();
     let frame_ps = store.settings().budget.frame_ps;
     let frames = (STAY_PS / frame_ps).ceil() as usize;
     let h = store.history();
-    let length = |r: &RunRecord| r.prepare_ps + r.frames as f64 * frame_ps;
-    let own = || h.runs.iter().filter(|r| r.epoch.is_some());
-    // What stored MD would have cost: this loop's own CPU time per ps.
-    let pace = own().map(|r| r.seconds[1]).sum::<f64>() / own().map(length).sum::<f64>().max(1.0);
+    let pace = pace(store);
     let mut out: Vec<Reached> = Vec::new();
-    let (mut ps, mut cpu) = (0.0, 0.0);
+    let (mut ps, mut cpu) = (before_ps, before_s);
     for epoch in std::iter::once(None).chain((0..h.plans.len()).map(Some)) {
         let runs: Vec<usize> = (0..h.runs.len()).filter(|i| h.runs[*i].epoch == epoch).collect();
         if let Some(e) = epoch {
@@ -42,10 +59,10 @@ pub fn reached(store: &mut Store, reference: &Reference) -> Result<Vec<Reached>>
         }
         let spent = |r: &RunRecord| match epoch {
             Some(_) => r.seconds[1],
-            None => length(r) * pace,
+            None => length(r, frame_ps) * pace,
         };
         let seconds: f64 = runs.iter().map(|i| spent(&h.runs[*i])).sum();
-        let total: f64 = runs.iter().map(|i| length(&h.runs[*i])).sum();
+        let total: f64 = runs.iter().map(|i| length(&h.runs[*i], frame_ps)).sum();
         for i in &runs {
             let (run, head) = (&h.runs[*i], rows[*i].head_frames);
             let states = reference.assign(&rows[*i].rows[head..])?;

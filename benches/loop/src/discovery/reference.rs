@@ -1,11 +1,13 @@
 //! What is there to find: core sets of a Markov model of long MD that at least two replicas entered.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use marsfm::Host;
 use marsfm::adaptive::{self, ImportRequest, STAY_PS};
+use marsfm_adaptive::statistics::{Question, Statistics, statistics};
 use marsfm_adaptive::{Model, Store};
+use marsfm_trajectory::Frame;
 
 use super::{Request, template};
 
@@ -16,6 +18,7 @@ const REPLICAS: usize = 2;
 
 /// The states of a peptide.
 pub struct Reference {
+    store: Store,
     model: Model,
     /// State of each microstate; `None` outside of cores and in states that do not count.
     state_of: Vec<Option<usize>>,
@@ -38,7 +41,46 @@ impl Reference {
         let (state_of, states) = cores(&store, &model);
         ensure!(states >= 2, "the reference has fewer than two states that two replicas entered");
         let ns = frames as f64 * store.settings().budget.frame_ps / 1000.0;
-        Ok(Self { model, state_of, states, ns })
+        Ok(Self { store, model, state_of, states, ns })
+    }
+
+    /// Microstate of each row of features.
+    pub fn micro(&self, rows: &[Vec<f64>]) -> Result<Vec<i32>> {
+        rows.iter().map(|row| Ok(self.model.candidate(row.clone())?.micro as i32)).collect()
+    }
+
+    /// Numbers of runs of microstates, in this reference's states.
+    pub fn numbers(&self, runs: &[&[i32]], draws: usize, rng_seed: u64) -> Result<Statistics> {
+        let question = Question { draws, rng_seed, ..self.store.question(&self.model) };
+        Ok(statistics(runs, &question)?)
+    }
+
+    /// Numbers of the reference's own MD.
+    pub fn truth(&self, draws: usize) -> Result<Statistics> {
+        self.numbers(&self.model.micro_trajectories(), draws, 1)
+    }
+
+    /// Writes the frames of its rarest set that two replicas stayed in.
+    pub fn write_rarest(&self, host: &Host, topology: &Path, to: &Path) -> Result<()> {
+        let sets = self.model.macro_of_micro();
+        let frames = |state: usize| -> u64 {
+            let micros = (0..sets.len()).filter(|m| self.state_of[*m] == Some(state));
+            micros.map(|m| self.model.counts()[m]).sum()
+        };
+        let rarest = (0..self.states).min_by_key(|s| frames(*s)).context("a state")?;
+        let (atoms, _) = host.read_topology(topology)?;
+        let mut sink = host.create(to, &atoms)?;
+        let all = self.store.trajectories().into_iter().zip(self.model.with_heads());
+        for (path, micros) in all {
+            let (mut source, mut frame) = (host.open(&path, Some(atoms.len()))?, Frame::default());
+            for micro in micros {
+                ensure!(source.read(&mut frame)?, "{}: is too short", path.display());
+                if self.state_of[*micro as usize] == Some(rarest) {
+                    sink.write(&frame)?;
+                }
+            }
+        }
+        sink.finish().context("frames of the rarest state")
     }
 
     /// How many there are.

@@ -1,6 +1,6 @@
-//! Raw rows of bench B: one loop each, appended as it is done.
+//! Raw rows of benches B and C: one loop each, appended as it is done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,8 @@ const HEADER: &str = "system,strategy,repeat,rng_seed,reference_ns,states,budget
 pub struct Rows {
     path: PathBuf,
     done: BTreeSet<(String, String, usize)>,
+    /// Reference MD (ns) and states of each system.
+    references: BTreeMap<String, (f64, usize)>,
 }
 
 impl Rows {
@@ -50,8 +52,13 @@ impl Rows {
             text = format!("{HEADER}\n");
         }
         std::fs::write(path, &text).with_context(|| format!("{}", path.display()))?;
-        let done = read(path)?.into_iter().map(|r| (r.system, r.strategy, r.repeat)).collect();
-        Ok(Self { path: path.into(), done })
+        let mut all =
+            Self { path: path.into(), done: BTreeSet::new(), references: BTreeMap::new() };
+        for r in read(path)? {
+            all.references.insert(r.system.clone(), (r.reference_ns, r.states));
+            all.done.insert((r.system, r.strategy, r.repeat));
+        }
+        Ok(all)
     }
 
     /// Whether a loop is there.
@@ -59,10 +66,24 @@ impl Rows {
         self.done.contains(&(system.into(), strategy.into(), repeat))
     }
 
+    /// An error if rows of this system are about other states: those of a machine before this one
+    /// whose reference MD was not this one's.
+    pub fn agree(&self, system: &str, ns: f64, states: usize) -> Result<()> {
+        let Some((old_ns, old)) = self.references.get(system) else { return Ok(()) };
+        ensure!(
+            (old_ns - ns).abs() < 1e-3 && *old == states,
+            "{system}: its rows in {} are about {old} states of {old_ns} ns of reference MD, and \
+             --data now gives {states} states of {ns} ns; give the same MD, or another file of rows",
+            self.path.display()
+        );
+        Ok(())
+    }
+
     /// Adds one.
     pub fn add(&mut self, row: &Row) -> Result<()> {
         let mut file = OpenOptions::new().append(true).open(&self.path)?;
         writeln!(file, "{}", line(row))?;
+        self.references.insert(row.system.clone(), (row.reference_ns, row.states));
         self.done.insert((row.system.clone(), row.strategy.clone(), row.repeat));
         Ok(())
     }
@@ -160,6 +181,10 @@ mod tests {
         std::fs::write(&path, &text[..text.len() - 5]).unwrap();
         let rows = Rows::open(&path).unwrap();
         assert!(rows.has("TPCR", "tree", 1) && !rows.has("TPCR", "tree", 2));
+        rows.agree("TPCR", 8.0, 5).unwrap();
+        rows.agree("TIET", 6.0, 4).unwrap();
+        let error = rows.agree("TPCR", 8.0, 6).unwrap_err().to_string();
+        assert!(error.contains("about 5 states of 8 ns"), "{error}");
         assert_eq!(read(&path).unwrap(), all[..1]);
     }
 }

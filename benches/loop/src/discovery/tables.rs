@@ -1,5 +1,5 @@
-//! Tables of bench B, in Markdown: restricted means, and ratios to the surrogate with intervals of
-//! a bootstrap over peptides.
+//! Tables of benches B and C, in Markdown: restricted means, and ratios to the first strategy with
+//! intervals of a bootstrap over peptides.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -7,7 +7,6 @@ use std::fmt::Write;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::arms::STRATEGIES;
 use super::rows::Row;
 use super::wanted;
 
@@ -34,7 +33,7 @@ struct Peptide {
     cpu: Vec<[f64; 3]>,
 }
 
-fn peptides(rows: &[Row]) -> Vec<Peptide> {
+fn peptides(rows: &[Row], strategies: &[&str]) -> Vec<Peptide> {
     let names: BTreeSet<&String> = rows.iter().map(|r| &r.system).collect();
     let of = |name: &String| {
         let find = |strategy: &str, repeat: usize| {
@@ -43,13 +42,13 @@ fn peptides(rows: &[Row]) -> Vec<Peptide> {
         let all: BTreeSet<usize> = rows.iter().map(|r| r.repeat).collect();
         let paired: Vec<Vec<&Row>> = all
             .iter()
-            .filter_map(|repeat| STRATEGIES.iter().map(|s| find(s, *repeat)).collect())
+            .filter_map(|repeat| strategies.iter().map(|s| find(s, *repeat)).collect())
             .collect();
         let n = paired.len() as f64;
         let first = paired.first()?[0];
         let mean =
             |k: usize, f: &dyn Fn(&Row) -> f64| paired.iter().map(|p| f(p[k])).sum::<f64>() / n;
-        let each = 0..STRATEGIES.len();
+        let each = 0..strategies.len();
         let cost_of = |k: usize| [0, 1].map(|c| mean(k, &|r| cost(r).0[c]));
         let cpu_of = |k: usize| {
             [mean(k, &|r| r.cpu_md_s), mean(k, &|r| r.cpu_propose_s), mean(k, &|r| r.cpu_model_s)]
@@ -67,7 +66,7 @@ fn peptides(rows: &[Row]) -> Vec<Peptide> {
     names.into_iter().filter_map(of).collect()
 }
 
-/// Ratio of mean costs of strategy `k` to the surrogate's, over the peptides of a draw.
+/// Ratio of mean costs of strategy `k` to the first one's, over the peptides of a draw.
 fn ratio(peptides: &[Peptide], draw: &[usize], k: usize, c: usize) -> f64 {
     let sum = |k: usize| draw.iter().map(|p| peptides[*p].cost[k][c]).sum::<f64>();
     sum(k) / sum(0)
@@ -93,25 +92,27 @@ fn with_interval(peptides: &[Peptide], k: usize, c: usize) -> String {
 }
 
 /// The tables of all paired repeats.
-pub fn markdown(rows: &[Row]) -> String {
-    let peptides = peptides(rows);
+pub fn markdown(rows: &[Row], strategies: &[&str]) -> String {
+    let peptides = peptides(rows, strategies);
     let mut out = format!("{} loops", rows.len());
     let paired: usize = peptides.iter().map(|p| p.repeats).sum();
     let _ = writeln!(
         out,
         ", of which {paired} paired repeats ({} loops) on {} peptides are judged.\n",
-        paired * STRATEGIES.len(),
+        paired * strategies.len(),
         peptides.len()
     );
     if peptides.is_empty() {
         return out;
     }
-    out.push_str(
-        "| strategy | restricted mean ns | ns, times the tree's | restricted mean CPU-s | CPU-s, \
-         times the tree's | reached 80 % | CPU-s per loop: MD | proposing | models |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
+    let first = strategies[0];
+    let _ = writeln!(
+        out,
+        "| strategy | restricted mean ns | ns, times {first}'s | restricted mean CPU-s | CPU-s, \
+         times {first}'s | reached 80 % | CPU-s per loop: MD | proposing | models |\n\
+         |---|---|---|---|---|---|---|---|---|"
     );
-    for (k, strategy) in STRATEGIES.iter().enumerate() {
+    for (k, strategy) in strategies.iter().enumerate() {
         let n = peptides.len() as f64;
         let mean = |f: &dyn Fn(&Peptide) -> f64| peptides.iter().map(f).sum::<f64>() / n;
         let enough: usize = peptides.iter().map(|p| p.enough[k]).sum();
@@ -127,9 +128,9 @@ pub fn markdown(rows: &[Row]) -> String {
              {md:.0} | {propose:.1} | {model:.1} |"
         );
     }
-    let head: String = STRATEGIES.iter().map(|s| format!(" {s} |")).collect();
+    let head: String = strategies.iter().map(|s| format!(" {s} |")).collect();
     let _ = writeln!(out, "\n| peptide | reference ns | states | repeats |{head}");
-    let _ = writeln!(out, "|---|---|---|---|{}", "---|".repeat(STRATEGIES.len()));
+    let _ = writeln!(out, "|---|---|---|---|{}", "---|".repeat(strategies.len()));
     for p in &peptides {
         let cells: String = p.cost.iter().map(|c| format!(" {:.2} |", c[0])).collect();
         let Peptide { name, reference_ns, states, repeats, .. } = p;
@@ -141,6 +142,7 @@ pub fn markdown(rows: &[Row]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discovery::arms::BENCH;
 
     #[test]
     fn who_does_not_get_there_costs_the_budget() {
@@ -165,10 +167,11 @@ mod tests {
         assert_eq!(cost(&row("tree", 0, &there[..1])), ([2.0, 111.0], false));
         let late = [(0, 0.1, 5.0), (1, 2.05, 108.0)];
         assert_eq!(cost(&row("tree", 0, &late)), ([2.0, 111.0], false));
-        let mut rows: Vec<Row> = STRATEGIES.iter().map(|s| row(s, 0, &there)).collect();
+        let strategies = BENCH.strategies;
+        let mut rows: Vec<Row> = strategies.iter().map(|s| row(s, 0, &there)).collect();
         rows.push(row("tree", 1, &there[..1]));
-        let judged = peptides(&rows);
+        let judged = peptides(&rows, strategies);
         assert_eq!((judged.len(), judged[0].repeats, judged[0].cost[0]), (1, 1, [0.5, 30.0]));
-        assert!(markdown(&rows).contains("| tree | 0.50 | 1 |"));
+        assert!(markdown(&rows, strategies).contains("| tree | 0.50 | 1 |"));
     }
 }
