@@ -90,6 +90,91 @@ fn proposers_go_through_openmm_and_come_back_as_a_model() {
     }
 }
 
+/// Runs of a fifth of the length: what is asked is where seeds come from, not what MD says.
+fn shorter(text: &str) -> String {
+    let text =
+        text.replace("run_ps = 4.0", "run_ps = 0.8").replace("head_ps = 0.4", "head_ps = 0.08");
+    text.replace("msm_lag_ps = 0.4", "msm_lag_ps = 0.08")
+        .replace("tica_lag_ps = 0.4", "tica_lag_ps = 0.08")
+}
+
+#[test]
+fn windows_imported_frames_and_a_plugin_s_structures_go_through_openmm() {
+    if !has_openmm("loops::windows_imported_frames_and_a_plugin_s_structures_go_through_openmm") {
+        return;
+    }
+    let (dir, mut host) = (tempfile::tempdir().unwrap(), host());
+    host.load(template_plugin()).unwrap();
+    let folder = dir.path();
+    openmm_template(&peptide(), &folder.join("template"));
+    let at = |path: &str| root().join(path).display().to_string();
+    let model = at("examples/models/tetrapeptide/tetrapeptide.safetensors");
+    let mdgen = at("examples/models/mdgen20/mdgen20.safetensors");
+    let (top, xtc) = (at("examples/data/QLAQ/QLAQ.pdb"), at("examples/data/QLAQ/r0.xtc"));
+    for (name, options) in [
+        ("hybrid", format!("model = \"{model}\", mdgen = \"{mdgen}\", draws_per_parent = 3")),
+        ("imported", format!("topology = \"{top}\", trajectories = [\"{xtc}\"]")),
+        ("plugin:twist", "max_degrees = 30.0".to_owned()),
+    ] {
+        let out = folder.join(name.replace(':', "-"));
+        let strategy = format!("proposer = \"{name}\"\noptions = {{ {options} }}");
+        let file = settings(folder, "settings", &strategy);
+        let text = std::fs::read_to_string(&file).unwrap().replace("seeds = 3", "seeds = 2");
+        std::fs::write(&file, shorter(&text)).unwrap();
+        adaptive::begin(&host, &file, &out).unwrap_or_else(|e| panic!("{name}: {e:#}"));
+        let (ended, h) = go(&host, &out);
+        assert_eq!((ended, h.runs.len() + h.lost.len()), (Ended::Complete, 4), "{name}");
+        assert!(h.runs.iter().filter(|r| r.epoch == Some(1)).count() > 0, "{name}: {:?}", h.lost);
+        let from_frames = name != "imported";
+        for seed in &h.plans[1].seeds {
+            assert_eq!((seed.class.as_str(), seed.parent.is_some()), (name, from_frames));
+        }
+        assert!(h.plans[1].accepted >= 2, "{name}: {:?}", h.plans[1]);
+    }
+}
+
+#[test]
+fn a_bandit_shares_seeds_of_openmm_by_what_they_earn() {
+    let test = "loops::a_bandit_shares_seeds_of_openmm_by_what_they_earn";
+    if !has_openmm(test) || !alone(test) {
+        return;
+    }
+    let (dir, host) = (tempfile::tempdir().unwrap(), host());
+    let folder = dir.path();
+    openmm_template(&peptide(), &folder.join("template"));
+    let at = |path: &str| root().join(path).display().to_string();
+    let (top, xtc) = (at("examples/data/QLAQ/QLAQ.pdb"), at("examples/data/QLAQ/r0.xtc"));
+    let model = at("examples/models/tetrapeptide/tetrapeptide.safetensors");
+    let bandit = format!(
+        "proposer = \"bandit\"\n[strategy.options]\narms = [\"jump\", \"imported\", \
+         \"visited\"]\nexploration = 0.5\n[strategy.options.jump]\nmodel = \"{model}\"\n\
+         [strategy.options.imported]\ntopology = \"{top}\"\ntrajectories = [\"{xtc}\"]"
+    );
+    let file = settings(folder, "bandit", &bandit);
+    let text = std::fs::read_to_string(&file).unwrap().replace("epochs = 2", "epochs = 3");
+    std::fs::write(&file, shorter(&text)).unwrap();
+    let mut plans = Vec::new();
+    for name in ["whole", "stopped"] {
+        let out = folder.join(name);
+        adaptive::begin(&host, &file, &out).unwrap_or_else(|e| panic!("{e:#}"));
+        if name == "stopped" {
+            let one = Limits { epochs: Some(2), ..Limits::default() };
+            let (ended, _) = adaptive::go_on(&host, &out, one, &mut Silent).unwrap();
+            assert_eq!(ended, Ended::Limits);
+        }
+        let (ended, h) = go(&host, &out);
+        assert_eq!((ended, h.runs.len() + h.lost.len()), (Ended::Complete, 9), "{:?}", h.lost);
+        // The first epoch with a choice tries each arm; the next goes by what they earned.
+        let classes: Vec<&str> = h.plans[1].seeds.iter().map(|s| s.class.as_str()).collect();
+        assert!(["jump", "imported", "visited"].iter().all(|c| classes.contains(c)), "{classes:?}");
+        let known = |s: &&str| ["jump", "imported", "visited"].contains(s);
+        let last: Vec<&str> = h.plans[2].seeds.iter().map(|s| s.class.as_str()).collect();
+        assert!(last.len() == 3 && last.iter().all(known), "{last:?}");
+        plans.push(h.plans.iter().map(|p| (p.sha256.clone(), p.seeds.clone())).collect::<Vec<_>>());
+    }
+    assert_eq!(plans[0], plans[1], "a bandit that was stopped goes on otherwise");
+}
+
 #[test]
 fn jumps_go_through_gromacs() {
     if !has_gromacs("loops::jumps_go_through_gromacs") {

@@ -48,6 +48,12 @@ fn built(file: &str, package: &str) -> PathBuf {
     release
 }
 
+/// The proposer to copy, `twist`.
+pub fn template_plugin() -> PathBuf {
+    let file = "libmarsfm_template_rust.so";
+    built(file, "marsfm-template-rust").join(file)
+}
+
 /// The folder of the built libmarsfm.so.
 pub fn capi() -> PathBuf {
     built("libmarsfm.so", "marsfm-capi")
