@@ -15,8 +15,8 @@ use rand_distr::{Distribution, StandardNormal};
 use crate::backend::{Backend, Batch, LossAndGradients};
 use crate::params::Values;
 use crate::{
-    Condition, JumpRequest, MaskedTorsions, Network, NetworkConfig, SurrogateError, Tap, Window,
-    condition_of, flow_loss, params, solve, upstream,
+    Condition, JumpRequest, MaskedTorsions, Network, NetworkConfig, Solver, SurrogateError, Tap,
+    Window, condition_of, flow_loss, params, solve, upstream,
 };
 
 /// Tokens (samples × frames × residues) worth one network call on a CPU: large enough for the
@@ -71,6 +71,16 @@ impl Local {
         window: Window,
     ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError> {
         let Window { frames, keep, temperature_kelvin } = window;
+        let each: Vec<Conformation<f32>>;
+        let (starts, children) = match request.solver {
+            // Its samples have times of their own, so children cannot share their parent's stack.
+            Solver::Dopri5 { .. } => {
+                let own = |s: &Conformation<f32>| std::iter::repeat_n(s.clone(), children);
+                each = starts.iter().flat_map(own).collect();
+                (&each[..], 1)
+            }
+            _ => (starts, children),
+        };
         let config = self.network.config();
         let l = request.types.len();
         let mut condition = condition_of(request.types, starts, frames);

@@ -172,6 +172,24 @@ fn draws_are_at_the_temperature_that_is_asked_for() {
     assert!(refused.contains("no temperature input: it draws at 300 K"), "{refused}");
 }
 
+/// Every sample has steps of its own, so siblings change nothing.
+#[test]
+fn adaptive_draws_are_the_same_with_and_without_siblings() {
+    let (types, start) = chain("AQLW", 120.0);
+    let model = surrogate(Layout::T1);
+    let solver = Solver::Dopri5 { rtol: 1e-3, atol: 1e-3 };
+    let draw = |children: usize, first_id: u64| {
+        let starts = from_ref(&start);
+        let request =
+            JumpRequest { types: &types, starts, children, rng_seed: 3, first_id, solver };
+        model.jump(&request).unwrap()
+    };
+    let together = draw(3, 0);
+    for (id, sample) in together.iter().enumerate() {
+        assert!(difference(from_ref(sample), &draw(1, id as u64), &types) < 1e-4);
+    }
+}
+
 #[test]
 fn the_habits_of_the_reference_are_switches() {
     let (types, start) = chain("AQLW", 120.0);

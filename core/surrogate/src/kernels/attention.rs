@@ -295,9 +295,17 @@ impl CustomOp3 for FusedGrad {
 
 type Arg<'a> = (&'a CpuStorage, &'a Layout);
 
-/// Sequences per task: about 64 tokens.
+/// Tokens worth one task.
+const TOKENS: usize = 64;
+
+/// Sequences per task.
 fn sequences_per_task(n: usize) -> usize {
-    (64 / n.max(1)).max(1)
+    (TOKENS / n.max(1)).max(1)
+}
+
+/// Parts that the heads of a sequence are cut into: a long one is worth several tasks.
+fn head_groups(n: usize, heads: usize) -> usize {
+    if n >= TOKENS { heads.min(4) } else { 1 }
 }
 
 fn forward<T: Real>(x: Arg, b: Arg, op: &Attention) -> Result<(CpuStorage, Shape)> {
@@ -306,27 +314,34 @@ fn forward<T: Real>(x: Arg, b: Arg, op: &Attention) -> Result<(CpuStorage, Shape
     let (total, per_task) = (op.sequences(), sequences_per_task(kernel.n));
     let mut y = vec![T::zero(); rows * c];
     let out = Shared(y.as_mut_ptr());
-    (0..total.div_ceil(per_task)).into_par_iter().for_each(|task| {
+    let groups = head_groups(kernel.n, op.heads);
+    (0..total.div_ceil(per_task) * groups).into_par_iter().for_each(|task| {
+        let (task, group) = (task / groups, task % groups);
         let sequences = (task * per_task)..((task + 1) * per_task).min(total);
-        let (kernel, out) = (&kernel, &out);
-        dispatch!([T] forward_task(kernel: &Kernel<T>, sequences: Range<usize>, out: &Shared<T>) -> ());
+        let heads = group * op.heads / groups..(group + 1) * op.heads / groups;
+        let (kernel, out, part) = (&kernel, &out, (sequences, heads));
+        dispatch!([T] forward_task(kernel: &Kernel<T>, part: (Range<usize>, Range<usize>), out: &Shared<T>) -> ());
     });
     stored(y, (rows, c))
 }
 
 #[inline(always)]
-fn forward_task<T: Real>(kernel: &Kernel<T>, sequences: Range<usize>, out: &Shared<T>) {
+fn forward_task<T: Real>(
+    kernel: &Kernel<T>,
+    (sequences, heads): (Range<usize>, Range<usize>),
+    out: &Shared<T>,
+) {
     let (n, hd, c, (w, keys)) = (kernel.n, kernel.hd, kernel.c, kernel.widths());
     let mut head = kernel.scratch();
     let mut y = vec![T::zero(); n * w];
     for s in sequences {
         let (first, step) = kernel.op.tokens(s);
-        for h in 0..kernel.op.heads {
+        for h in heads.clone() {
             kernel.attend(s, h, &mut head);
             small_product((n + 1, w), (&head.p, keys), &head.v, &mut y);
             for (i, y) in y.chunks_exact(w).enumerate() {
                 let at = (first + i * step) * c + h * hd;
-                // SAFETY: every (token, head) is written by one sequence alone, inside `[rows, c]`.
+                // SAFETY: every (token, head) is written by one task alone, inside `[rows, c]`.
                 unsafe { out.write(at, &y[..hd]) };
             }
         }

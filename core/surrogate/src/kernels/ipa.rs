@@ -137,6 +137,8 @@ type Arg<'a> = (&'a CpuStorage, &'a Layout);
 
 /// Residues whose attention is held at once.
 const ROWS: usize = 16;
+/// Residues of a chain that is worth two tasks.
+const LONG: usize = 64;
 
 /// One sample: its frames in the working type, centred, and where each block of columns begins.
 struct Sample<'a, T> {
@@ -266,16 +268,21 @@ fn forward<T: Real>(x: Arg, w: Arg, op: &IpaKernel) -> Result<(CpuStorage, Shape
     let (rows, l) = (op.dims.0 * op.dims.1, op.dims.1);
     let (width, out_width) = (op.shape.projection(), op.shape.output());
     let mut y = vec![T::zero(); rows * out_width];
+    // A long chain is worth two tasks, each gathering all keys.
+    let rows_per_task = if l >= LONG { l.div_ceil(2) } else { l };
     y.par_chunks_mut(l * out_width).enumerate().for_each(|(b, y)| {
         let (sample, x) = (&Sample::<T>::new(op, b), &x[b * l * width..][..l * width]);
-        dispatch!([T] sample_of(sample: &Sample<T>, x: &[T], w: &[T], y: &mut [T]) -> ());
+        y.par_chunks_mut(rows_per_task * out_width).enumerate().for_each(|(part, y)| {
+            let from = part * rows_per_task;
+            dispatch!([T] rows_of_sample(sample: &Sample<T>, x: &[T], w: &[T], from: usize, y: &mut [T]) -> ());
+        });
     });
     stored(y, (rows, out_width))
 }
 
-/// One sample: rows of the projection to rows of the result.
+/// One sample: rows of the projection to the rows of the result that begin at `from`.
 #[inline(always)]
-fn sample_of<T: Real>(sample: &Sample<T>, x: &[T], w: &[T], y: &mut [T]) {
+fn rows_of_sample<T: Real>(sample: &Sample<T>, x: &[T], w: &[T], from: usize, y: &mut [T]) {
     let (l, s) = (sample.op.dims.1, sample.op.shape);
     let (c, pv, hpv) = (s.channels, s.value_points, s.heads * s.value_points);
     let (out_width, keys, vw) = (s.output(), padded(l), padded(c + 3 * pv));
@@ -285,15 +292,16 @@ fn sample_of<T: Real>(sample: &Sample<T>, x: &[T], w: &[T], y: &mut [T]) {
         let head = sample.gather(x, h, w[h]);
         for (block, y) in y.chunks_mut(ROWS * out_width).enumerate() {
             let rows = y.len() / out_width;
+            let first = from + block * ROWS;
             for (r, a) in a.chunks_exact_mut(keys).take(rows).enumerate() {
-                sample.attend(&head, block * ROWS + r, a);
+                sample.attend(&head, first + r, a);
             }
             small_product((l, vw), (&a, keys), &head.v, &mut o[..rows * vw]);
             for (r, row) in y.chunks_exact_mut(out_width).enumerate() {
                 let o = &o[r * vw..][..vw];
                 row[h * c..][..c].copy_from_slice(&o[..c]);
                 for p in 0..pv {
-                    let (u, norm) = local_point(sample, block * ROWS + r, &o[c + 3 * p..][..3]);
+                    let (u, norm) = local_point(sample, first + r, &o[c + 3 * p..][..3]);
                     let at = s.heads * c + h * pv + p;
                     (0..3).for_each(|x| row[at + x * hpv] = u[x]);
                     row[at + 3 * hpv] = norm;

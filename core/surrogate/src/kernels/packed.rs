@@ -21,7 +21,7 @@ use super::real::Real;
 const TILE: usize = 12;
 const PANEL: usize = 32;
 const BLOCK: usize = 96;
-/// Panels per task where rows are too few to cut.
+/// Most panels per task where rows are too few to cut.
 const PANELS_PER_TASK: usize = 8;
 
 /// The weights and bias of one linear layer.
@@ -91,21 +91,24 @@ impl Packed {
         let rows = x.len() / self.n_in;
         let mut y = Vec::<f32>::with_capacity(rows * self.n_out);
         let panels = self.bias.len() / PANEL;
-        // A fixed grid, so that threads change nothing: rows are cut where there are many.
-        let many = rows >= 2 * BLOCK;
-        let blocks = if many { rows.div_ceil(BLOCK).next_multiple_of(2) } else { 1 };
-        let (height, wide) =
-            (rows.div_ceil(blocks).max(1), if many { panels } else { PANELS_PER_TASK });
+        // A fixed grid, so that threads change nothing: rows are cut where there are many, else
+        // panels, into an even number of tasks as equal as they can be.
+        let even = |n: usize, most: usize| n.div_ceil(most).next_multiple_of(2);
+        let (blocks, groups) = match rows >= 2 * BLOCK {
+            true => (even(rows, BLOCK), 1),
+            false => (1, even(panels, PANELS_PER_TASK).min(panels)),
+        };
+        let height = rows.div_ceil(blocks).max(1);
         let tasks: Vec<(usize, usize)> = (0..rows)
             .step_by(height)
-            .flat_map(|r| (0..panels).step_by(wide).map(move |p| (r, p)))
+            .flat_map(|r| (0..groups).map(move |group| (r, group)))
             .collect();
         let out = Shared(y.as_mut_ptr());
-        let one = |&(first, panel): &(usize, usize)| {
+        let one = |&(first, group): &(usize, usize)| {
             let out = &out;
             let height = height.min(rows - first);
             let x = &x[first * self.n_in..][..height * self.n_in];
-            let panels = panel..(panel + wide).min(panels);
+            let panels = group * panels / groups..(group + 1) * panels / groups;
             let write = |row: usize, column: usize, sums: &[f32]| {
                 let at = (first + row) * self.n_out + column;
                 let width = PANEL.min(self.n_out - column);

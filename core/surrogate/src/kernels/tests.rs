@@ -165,3 +165,24 @@ fn point_attention_is_its_formula() {
         assert!(err < 1e-11, "{err}");
     }
 }
+
+/// Chains that are cut into several tasks: heads that do not divide evenly, halves of unequal size.
+#[test]
+fn a_long_chain_is_what_a_short_one_is() {
+    let n = 71;
+    let (qkv, bias) = (random(&[n, 60], 1), random(&[2, 20], 2));
+    let how = Attention { dims: (1, 1, n), heads: 5, axis: Axis::Residues, mask: None };
+    let err = compare(&[&qkv, &bias], || how.forward(&qkv, &bias), || how.composed(&qkv, &bias));
+    assert!(err < 1e-12, "{err}");
+    let shape = IpaShape { heads: 2, channels: 3, query_points: 2, value_points: 3 };
+    let frame = |i: usize| {
+        let (s, c) = (0.7 * i as f64).sin_cos();
+        ([c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0], [(0.3 * i as f64).sin(), 0.1 * (i % 7) as f64, c])
+    };
+    let frames = Arc::new((0..n).map(frame).collect());
+    let kernel = IpaKernel { dims: (1, n), shape, frames, mask: None };
+    let (x, w) = (random(&[n, shape.projection()], 1), random(&[2], 2));
+    let composed = || composed(|| kernel.forward(&x, &w));
+    let err = compare(&[&x, &w], || kernel.forward(&x, &w), composed);
+    assert!(err < 1e-11, "{err}");
+}
