@@ -7,8 +7,11 @@
 //! THREADS ROUNDS` times drawing CHILDREN conformations from one parent with it and the default
 //! solver. `… matrix ROUNDS` measures the matrix library. `… step WEIGHTS CASE THREADS ROUNDS` times loss and
 //! gradients. `… device DEVICE RESIDUES DRAWS ROUNDS` draws on a device by its name (`cuda`) and
-//! prints conformations per second. Each prints one JSON object; the timings are least processor and
+//! prints conformations per second. `… solvers MODEL STRUCTURE DRAWS` compares solvers and grids
+//! (`solvers.rs`). Each prints one JSON object; the timings are least processor and
 //! wall seconds of one run and the peak of memory.
+
+mod solvers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,6 +47,9 @@ fn main() -> Result<()> {
             pool(number(threads)?)?.install(|| job.run(train, rounds, case))
         }
         ["checkpoint", weights, out] => write_checkpoint(Path::new(weights), Path::new(out)),
+        ["solvers", model, structure, draws] => {
+            solvers::run(Path::new(model), Path::new(structure), number(draws)?)
+        }
         ["matrix", rounds] => matrix_rate(number(rounds)?),
         ["tree", checkpoint, residues, children, threads, rounds] => {
             let surrogate = Surrogate::load(Path::new(checkpoint))?;
@@ -54,7 +60,7 @@ fn main() -> Result<()> {
             on_device(device, number(residues)?, number(draws)?, number(rounds)?)
         }
         _ => bail!(
-            "usage: weights FILE | checkpoint … | matrix ROUNDS | device … | velocity|step WEIGHTS \
+            "usage: weights FILE | checkpoint … | matrix ROUNDS | device … | solvers … | velocity|step WEIGHTS \
              CASE THREADS ROUNDS | tree …"
         ),
     }
