@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <math.h>
+#include <stddef.h>
 
 int main(int argc, char **argv)
 {
@@ -33,10 +34,36 @@ int main(int argc, char **argv)
     EXPECT(marsfm_msm_build(argv[1], files, n_files, &options, &msm), MARSFM_ERROR_MSM, "lag");
     REQUIRE(msm == NULL);
     options.pair_lag_ps = 20;
+    options.features = "backbone,ca-distance";
+    EXPECT(marsfm_msm_build(argv[1], files, n_files, &options, &msm), MARSFM_ERROR_ARGUMENT,
+           "`ca-distance` names no features");
+    options.features = "rg-ss";
+    options.feature_plugin = "nowhere";
+    EXPECT(marsfm_msm_build(argv[1], files, n_files, &options, &msm), MARSFM_ERROR_ARGUMENT,
+           "feature_plugin are both set");
+    options.features = NULL;
+    EXPECT(marsfm_msm_build(argv[1], files, n_files, &options, &msm), MARSFM_ERROR_FILE, "nowhere");
+    REQUIRE(msm == NULL);
+    info.struct_size = sizeof info;
+    options.feature_plugin = NULL;
+    options.features = "rg-ss";
+    OK(marsfm_msm_build(argv[1], files, n_files, &options, &msm));
+    OK(marsfm_msm_info(msm, &info));
+    REQUIRE(info.n_features == 3 && info.n_frames == 1500 * n_files);
+    marsfm_msm_free(msm);
+    /* A caller of before the choice: torsions. */
+    options.struct_size = offsetof(marsfm_msm_options_t, features);
+    OK(marsfm_msm_build(argv[1], files, n_files, &options, &msm));
+    OK(marsfm_msm_info(msm, &info));
+    REQUIRE(info.n_features > 3);
+    marsfm_msm_free(msm);
+    options.struct_size = sizeof options;
+    options.features = "torsions";
     OK(marsfm_msm_build(argv[1], files, n_files, &options, &msm));
 
-    info.struct_size = sizeof info;
+    i = info.n_features;
     OK(marsfm_msm_info(msm, &info));
+    REQUIRE(info.n_features == i);
     REQUIRE(info.n_frames == 1500 * n_files && info.frame_ps == 1.0 && info.pair_lag_ps == 20.0);
     REQUIRE(info.n_macrostates >= 2 && info.n_macrostates <= 4 && info.n_microstates <= 40);
     EXPECT(marsfm_msm_transition_matrix(msm, t, 1, &needed), MARSFM_ERROR_SIZE, "needed");

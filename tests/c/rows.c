@@ -52,6 +52,10 @@ int main(void)
     EXPECT(marsfm_msm_build_from_rows(rows, lengths, 2, WIDTH, &options, &msm), MARSFM_ERROR_MSM,
            "frame 7");
     run_b[WIDTH * 7] = 1.0;
+    options.features = "torsions";
+    EXPECT(marsfm_msm_build_from_rows(rows, lengths, 2, WIDTH, &options, &msm),
+           MARSFM_ERROR_ARGUMENT, "features");
+    options.features = NULL;
     OK(marsfm_msm_build_from_rows(rows, lengths, 2, WIDTH, &options, &msm));
 
     info.struct_size = sizeof info;

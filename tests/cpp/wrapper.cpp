@@ -132,6 +132,11 @@ static void states(const std::string &folder, const std::string &pdb,
     REQUIRE(runs[1].info().n_kept == 28);
     const marsfm::Msm of_runs = marsfm::Msm::build({&runs[0], &runs[1]}, options);
     REQUIRE(of_runs.info().n_frames == 1528);
+    options.features = "backbone,rg-ss";
+    const marsfm::Msm chosen = marsfm::Msm::build({&runs[0]}, options);
+    options.features = "backbone";
+    REQUIRE(chosen.info().n_features == marsfm::Msm::build(pdb, files, options).info().n_features + 3);
+    REQUIRE(chosen.updated({&runs[1]}).info().n_features == chosen.info().n_features);
     marsfm_msm_drift_t drift = marsfm::options<marsfm_msm_drift_t>();
     const marsfm::Msm more = built.updated({&runs[1]}, &drift);
     REQUIRE(drift.frames_added == 28 && more.info().n_frames == built.info().n_frames + 28);

@@ -41,7 +41,7 @@ fn the_package_jumps_inside_openmm() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     // unittest succeeds without a test, too.
-    assert!(said.contains("Ran 15 tests") && !said.contains("skipped"), "{said}");
+    assert!(said.contains("Ran 16 tests") && !said.contains("skipped"), "{said}");
 
     let output = python(&["../../examples/python/hello_jump.py"]);
     let (said, why) =

@@ -90,14 +90,14 @@ class MsmOptions(Record):
     _fields_ = _record(
         ("frame_ps", c.c_double), ("tica_lag_ps", c.c_double), ("msm_lag_ps", c.c_double),
         ("pair_lag_ps", c.c_double), ("n_microstates", c.c_uint64), ("n_macrostates", c.c_uint64),
-        ("rng_seed", c.c_uint64))
+        ("rng_seed", c.c_uint64), ("features", c.c_char_p), ("feature_plugin", c.c_char_p))
 
 
 class MsmInfo(Record):
     _fields_ = _record(
         ("n_atoms", c.c_uint64), ("n_frames", c.c_uint64), ("n_microstates", c.c_uint64),
         ("n_macrostates", c.c_uint64), ("frame_ps", c.c_double), ("msm_lag_ps", c.c_double),
-        ("pair_lag_ps", c.c_double))
+        ("pair_lag_ps", c.c_double), ("n_features", c.c_uint64))
 
 
 class MsmDrift(Record):

@@ -81,15 +81,21 @@ def _rows(rows: ArrayLike) -> NDArray[np.float64]:
 
 
 class Msm:
-    """A Markov model of one molecule: torsions, TICA, k-means, PCCA+."""
+    """A Markov model of one molecule: features, TICA, k-means, PCCA+."""
 
     def __init__(self, runs: Sequence[Trajectory], tica_lag_ps: float = 0.0,
                  msm_lag_ps: float = 0.0, pair_lag_ps: float = 0.0, n_microstates: int = 0,
-                 n_macrostates: int = 0, rng_seed: int = 0) -> None:
-        """Zero means the default: lags of 10 ps, 100 microstates, 10 macrostates."""
+                 n_macrostates: int = 0, rng_seed: int = 0,
+                 features: str | Sequence[str] = "torsions", feature_plugin: str = "") -> None:
+        """Zero means the default: lags of 10 ps, 100 microstates, 10 macrostates. ``features``: one or
+        several of torsions, backbone, ca-distances, heavy-distances, contacts, rg-ss, ss8;
+        ``feature_plugin``: a featurizer plugin instead of them, ``NAME`` or ``NAME=OPTIONS``."""
+        names = features if isinstance(features, str) else ",".join(features)
         options = _ffi.MsmOptions(
             tica_lag_ps=tica_lag_ps, msm_lag_ps=msm_lag_ps, pair_lag_ps=pair_lag_ps,
-            n_microstates=n_microstates, n_macrostates=n_macrostates, rng_seed=rng_seed)
+            n_microstates=n_microstates, n_macrostates=n_macrostates, rng_seed=rng_seed,
+            features=None if feature_plugin else names.encode(),
+            feature_plugin=feature_plugin.encode() or None)
         self._handle = Handle("msm", lambda out: call(
             "marsfm_msm_build_from_trajectories", _array(runs), len(runs), c.byref(options), out))
 
@@ -155,6 +161,11 @@ class Msm:
     @property
     def n_macrostates(self) -> int:
         return self._info().n_macrostates
+
+    @property
+    def n_features(self) -> int:
+        """Numbers in a row of its features."""
+        return self._info().n_features
 
     def assign(self, positions_nm: ArrayLike, box_nm: ArrayLike | None = None) -> tuple[int, int]:
         """Microstate and macrostate of a frame, from 0; -1 if it belongs to none."""

@@ -51,6 +51,29 @@ class Models(unittest.TestCase):
             mine.append(self.xyz[:-1])
         self.assertEqual(caught.exception.status, "MARSFM_ERROR_COUNT")
 
+    def test_features_are_chosen(self):
+        runs = [marsfm.Trajectory.read(self.topology, DATA / "r0.xtc")]
+        build = lambda **more: marsfm.Msm(runs, n_microstates=20, n_macrostates=2, **more)
+        widths = [build(features=f).n_features
+                  for f in ("torsions", "backbone", "rg-ss", ["backbone", "rg-ss"])]
+        self.assertEqual(build().n_features, widths[0])
+        self.assertEqual((widths[2], widths[3]), (3, widths[1] + 3))
+        self.assertLess(widths[1], widths[0])
+        with tempfile.TemporaryDirectory() as folder:
+            msm, path = build(features="ca-distances"), Path(folder) / "m.safetensors"
+            msm.save(path)
+            again = marsfm.Msm.load(path, self.topology, self.xyz)
+            self.assertEqual((again.n_features, again.assign(self.xyz)),
+                             (msm.n_features, msm.assign(self.xyz)))
+            updated, _ = msm.update(runs)
+            self.assertEqual((updated.n_frames, updated.n_features), (3000, msm.n_features))
+        for wrong, status, word in ((dict(features="torsoins"), "ARGUMENT", "torsoins"),
+                                    (dict(feature_plugin="nowhere"), "MSM", "nowhere")):
+            with self.assertRaises(marsfm.MarsfmError) as caught:
+                build(**wrong)
+            self.assertEqual(caught.exception.status, f"MARSFM_ERROR_{status}")
+            self.assertIn(word, str(caught.exception))
+
     def test_a_model_is_built_of_a_callers_own_numbers(self):
         rng = np.random.default_rng(3)
         runs = [np.stack([np.where(np.cumsum(rng.random(3000) < 0.02) % 2, 1.0, -1.0)

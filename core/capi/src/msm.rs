@@ -6,7 +6,7 @@ use std::ffi::c_char;
 use std::path::{Path, PathBuf};
 
 use marsfm_core::markov::MsmSettings;
-use marsfm_core::markov::files::TrajectoryFiles;
+use marsfm_core::markov::files::{Features, TrajectoryFiles};
 use marsfm_core::session::{Recording, Start, StateModel, Update};
 
 use crate::arguments::*;
@@ -28,13 +28,13 @@ pub(crate) fn finished(model: StateModel) -> Msm {
     Msm(model)
 }
 
-/// Builds a Markov model of one molecule: torsions, TICA, k-means microstates, PCCA+ macrostates.
+/// Builds a Markov model of one molecule: features, TICA, k-means microstates, PCCA+ macrostates.
 /// Long: seconds to minutes. Trajectories stay apart, no transition is counted between two files.
 /// Frames are later assigned in the order of the topology file.
 ///
 /// - topology_path: structure file that belongs to the trajectories (PDB, mmCIF ...), UTF-8.
 /// - trajectory_paths: n_trajectories files (XTC ...), UTF-8; what can be read depends on the plugins.
-/// - options: lags in ps and sizes; NULL for the defaults.
+/// - options: lags in ps, sizes, features; NULL for the defaults.
 /// - msm: takes the new model; free it with marsfm_msm_free.
 ///
 /// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_FILE (names file and frame) or
@@ -56,20 +56,22 @@ pub unsafe extern "C" fn marsfm_msm_build(
             return Err(Failure::argument("trajectory_paths is NULL or n_trajectories is 0"));
         }
         // SAFETY: as the C contract: n_trajectories pointers to C strings.
-        let (topology, trajectories, options) = unsafe {
+        let (topology, trajectories, options, features) = unsafe {
             let path = |i: usize| -> Checked<PathBuf> {
                 let at = trajectory_paths.add(i).read_unaligned();
                 Ok(text(at, &format!("trajectory_paths[{i}]"))?.into())
             };
+            let options = read_options(options, "options")?;
             (
                 text(topology_path, "topology_path")?,
                 (0..n_trajectories).map(path).collect::<Checked<Vec<_>>>()?,
-                read_options(options, "options")?,
+                options,
+                features(&options)?,
             )
         };
         let (settings, frame_ps) = settings(&options)?;
         let files = TrajectoryFiles { topology: topology.into(), trajectories, frame_ps };
-        let model = StateModel::from_files(&host(), files, &settings)?;
+        let model = StateModel::from_files(&host(), files, &features, &settings)?;
         // SAFETY: checked above.
         unsafe { give(msm, finished(model)) };
         Ok(())
@@ -97,7 +99,10 @@ pub unsafe extern "C" fn marsfm_msm_build_from_trajectories(
     guard("marsfm_msm_build_from_trajectories", || {
         output(msm, "msm")?;
         // SAFETY: as the C contract.
-        let options = unsafe { read_options(options, "options")? };
+        let (options, features) = unsafe {
+            let options = read_options(options, "options")?;
+            (options, features(&options)?)
+        };
         let (settings, frame_ps) = settings(&options)?;
         if frame_ps.is_some() {
             return Err(Failure::argument("options.frame_ps must be 0: the trajectories know it"));
@@ -105,7 +110,7 @@ pub unsafe extern "C" fn marsfm_msm_build_from_trajectories(
         // SAFETY: as the C contract.
         let model = unsafe {
             with_recordings(trajectories, n_trajectories, |recordings| {
-                Ok(StateModel::from_recordings(recordings, &settings)?)
+                Ok(StateModel::from_recordings(&host(), recordings, &features, &settings)?)
             })?
         };
         // SAFETY: checked above.
@@ -138,13 +143,12 @@ pub unsafe extern "C" fn marsfm_msm_update(
     guard("marsfm_msm_update", || {
         output(updated, "updated")?;
         // SAFETY: as the C contract.
-        let update =
-            unsafe {
-                let msm = &handle(msm, "msm")?.0;
-                with_recordings(trajectories, n_trajectories, |recordings| {
-                    Ok(msm.updated(recordings)?)
-                })?
-            };
+        let update = unsafe {
+            let msm = &handle(msm, "msm")?.0;
+            with_recordings(trajectories, n_trajectories, |recordings| {
+                Ok(msm.updated(&host(), recordings)?)
+            })?
+        };
         let Update { model, drift: d } = update;
         if !drift.is_null() {
             let value = MsmDrift {
@@ -274,6 +278,7 @@ pub unsafe extern "C" fn marsfm_msm_info(msm: *const Msm, info: *mut MsmInfo) ->
                 frame_ps,
                 msm_lag_ps: lag_ps(model.settings.msm_lag),
                 pair_lag_ps: lag_ps(model.settings.pair_lag),
+                n_features: states.n_features() as u64,
             };
             write_record(info, &value, "info")
         }
@@ -341,4 +346,24 @@ pub(crate) fn settings(options: &MsmOptions) -> Checked<(MsmSettings, Option<f64
         rng_seed: if options.rng_seed == 0 { default.rng_seed } else { options.rng_seed },
     };
     Ok((settings, positive("frame_ps", options.frame_ps)?))
+}
+
+/// The choice of features, whose texts are the caller's.
+unsafe fn features(options: &MsmOptions) -> Checked<Features> {
+    // SAFETY: as the C contract: NULL or C strings.
+    let (names, plugin) = unsafe {
+        (
+            optional_text(options.features, "options.features")?,
+            optional_text(options.feature_plugin, "options.feature_plugin")?,
+        )
+    };
+    if names.is_some() && plugin.is_some() {
+        let why = "options.features and options.feature_plugin are both set: one of them is enough";
+        return Err(Failure::argument(why));
+    }
+    let choice = names.map(|names| {
+        names.parse().map_err(|e| Failure::argument(format!("options.features: {e}")))
+    });
+    let plugin = plugin.map(Features::plugin_named);
+    Ok(Features { choice: choice.transpose()?.unwrap_or_default(), plugin })
 }

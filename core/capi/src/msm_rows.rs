@@ -14,7 +14,7 @@ use crate::types::*;
 ///
 /// - rows: n_trajectories matrices, row-major, n_features doubles to a frame.
 /// - n_frames: frames of each of them.
-/// - options: lags in ps and sizes; frame_ps must be set.
+/// - options: lags in ps and sizes; frame_ps must be set; features and feature_plugin must be NULL.
 /// - msm: takes the new model; free it with marsfm_msm_free.
 ///
 /// Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_MSM (a number that is not finite, with its
@@ -39,6 +39,11 @@ pub unsafe extern "C" fn marsfm_msm_build_from_rows(
         }
         // SAFETY: as the C contract.
         let options = unsafe { read_options(options, "options")? };
+        if !(options.features.is_null() && options.feature_plugin.is_null()) {
+            return Err(Failure::argument(
+                "options.features and options.feature_plugin must be NULL: the rows are the features",
+            ));
+        }
         let (settings, frame_ps) = settings(&options)?;
         let frame_ps = frame_ps.ok_or_else(|| {
             Failure::argument("options.frame_ps is 0: rows do not know the time between them")

@@ -378,6 +378,12 @@ pub struct MsmOptions {
     pub n_macrostates: u64,
     /// Random seed of k-means; 0 means 137.
     pub rng_seed: u64,
+    /// Features side by side, names separated by commas: "torsions" (backbone and side chains),
+    /// "backbone", "ca-distances", "heavy-distances", "contacts", "rg-ss" (radius of gyration, helix
+    /// and strand content), "ss8" (DSSP's eight classes). NULL means "torsions".
+    pub features: *const c_char,
+    /// Featurizer plugin instead of them, "NAME" or "NAME=OPTIONS"; NULL for none.
+    pub feature_plugin: *const c_char,
 }
 
 /// What a Markov model holds.
@@ -400,6 +406,8 @@ pub struct MsmInfo {
     pub msm_lag_ps: f64,
     /// Lag of the macrostate transition matrix, ps.
     pub pair_lag_ps: f64,
+    /// Numbers in a row of its features.
+    pub n_features: u64,
 }
 
 /// How far the head and the rest of a trajectory have come.

@@ -254,9 +254,9 @@ fn c_and_rust_agree_on_sizes_and_offsets() {
         SampleInfo: struct_size parent depth id status rejected_reasons repair_reasons
             tight_contacts worst_peptide_bond_nm closest_contact_nm n_bystanders;
         MsmOptions: struct_size frame_ps tica_lag_ps msm_lag_ps pair_lag_ps n_microstates
-            n_macrostates rng_seed;
+            n_macrostates rng_seed features feature_plugin;
         MsmInfo: struct_size n_atoms n_frames n_microstates n_macrostates frame_ps msm_lag_ps
-            pair_lag_ps;
+            pair_lag_ps n_features;
         TrajectoryInfo: struct_size n_seen n_kept n_atoms frame_ps;
         MsmDrift: struct_size frames_before frames_added newly_connected distance_ratio
             population_distance centres_outgrown reserved;

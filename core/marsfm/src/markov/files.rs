@@ -23,6 +23,14 @@ pub struct Features {
 }
 
 impl Features {
+    /// Name and options of a plugin, written `NAME` or `NAME=OPTIONS`.
+    pub fn plugin_named(text: &str) -> (String, Option<String>) {
+        match text.split_once('=') {
+            Some((name, options)) => (name.into(), Some(options.into())),
+            None => (text.into(), None),
+        }
+    }
+
     /// That they are made of atoms; a model of a caller's own rows of numbers names none.
     pub fn of_atoms(&self) -> Result<(), String> {
         if self.choice.0.is_empty() && self.plugin.is_none() {

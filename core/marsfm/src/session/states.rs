@@ -53,17 +53,17 @@ impl StateModel {
     pub fn from_files(
         host: &Host,
         files: TrajectoryFiles,
+        features: &Features,
         settings: &MsmSettings,
     ) -> Result<Self, SessionError> {
-        let features = Features::default();
-        let opened = FeatureFiles::open(host, &files, &features).map_err(|e| sorted(&e))?;
+        let opened = FeatureFiles::open(host, &files, features).map_err(|e| sorted(&e))?;
         for lag_ps in [settings.tica_lag_ps, settings.msm_lag_ps, settings.pair_lag_ps] {
             opened.lag_frames(lag_ps).map_err(refused)?;
         }
         let default = MsmBuilder::new(1);
         let request = FilesRequest {
             files: files.clone(),
-            features,
+            features: features.clone(),
             settings: settings.clone(),
             var_cutoff: default.var_cutoff,
             scaling: default.scaling,
@@ -82,22 +82,23 @@ impl StateModel {
 
     /// Builds a model from recordings of one molecule.
     pub fn from_recordings(
+        host: &Host,
         recordings: &[&Recording],
+        features: &Features,
         settings: &MsmSettings,
     ) -> Result<Self, SessionError> {
         let Some(first) = recordings.first() else {
             return Err(SessionError::Request("no trajectory was given".into()));
         };
         let builder = builder(settings, first.frame_ps)?;
-        let features = Features::default();
-        let featurizer = featurizer_of(None, &features, &first.atoms, reference(first)?)?;
+        let featurizer = featurizer_of(host, features, &first.atoms, reference(first)?)?;
         let origin = Origin {
-            features,
+            features: features.clone(),
             feature_names: featurizer.names(),
             frame_ps: first.frame_ps,
             trajectories: recordings.iter().map(|r| r.name.clone()).collect(),
         };
-        let rows = rows_of(recordings, &origin)?;
+        let rows = rows_of(host, recordings, &origin)?;
         let views = views(&rows, featurizer.n_features())?;
         let mut msm = builder.build(&views).map_err(refused)?;
         msm.origin = origin.to_text().map_err(refused)?;
@@ -148,7 +149,7 @@ impl StateModel {
         reference: &Frame,
     ) -> Result<Self, SessionError> {
         let origin = Origin::of(&msm).map_err(|e| SessionError::Msm(format!("{e:#}")))?;
-        let featurizer = featurizer_of(Some(host), &origin.features, &atoms, reference)?;
+        let featurizer = featurizer_of(host, &origin.features, &atoms, reference)?;
         same_features(&origin, &featurizer.names(), "the topology")?;
         Ok(Self { msm, origin, bound: Some(Bound { atoms, featurizer }) })
     }
@@ -205,13 +206,13 @@ impl StateModel {
     }
 
     /// The model with recordings added: projection and centres stay, counts grow.
-    pub fn updated(&self, recordings: &[&Recording]) -> Result<Update, SessionError> {
+    pub fn updated(&self, host: &Host, recordings: &[&Recording]) -> Result<Update, SessionError> {
         if recordings.is_empty() {
             return Err(SessionError::Request("no trajectory was given".into()));
         }
         let bound = Some(self.bound_to()?.clone());
         let mut origin = self.origin.clone();
-        let rows = rows_of(recordings, &origin)?;
+        let rows = rows_of(host, recordings, &origin)?;
         let views = views(&rows, self.n_features())?;
         let (mut msm, drift) = self.msm.updated(&views).map_err(refused)?;
         origin.trajectories.extend(recordings.iter().map(|r| r.name.clone()));
@@ -234,21 +235,17 @@ fn builder(settings: &MsmSettings, frame_ps: f64) -> Result<MsmBuilder, SessionE
 }
 
 fn featurizer_of(
-    host: Option<&Host>,
+    host: &Host,
     features: &Features,
     atoms: &Atoms,
     reference: &Frame,
 ) -> Result<Arc<dyn Featurizer>, SessionError> {
     features.of_atoms().map_err(SessionError::Msm)?;
     let topology = atoms.topology();
-    let made = match (&features.plugin, host) {
-        (None, _) => features.choice.featurizer(topology, reference).map_err(refused)?,
-        (Some((plugin, options)), Some(host)) => {
+    let made = match &features.plugin {
+        None => features.choice.featurizer(topology, reference).map_err(refused)?,
+        Some((plugin, options)) => {
             host.featurizer(plugin, topology, options.as_deref()).map_err(refused)?
-        }
-        (Some((plugin, _)), None) => {
-            let message = format!("features of plugin {plugin} are made from files only");
-            return Err(SessionError::Msm(message));
         }
     };
     Ok(made.into())
@@ -279,7 +276,11 @@ fn reference(recording: &Recording) -> Result<&Frame, SessionError> {
     })
 }
 
-fn rows_of(recordings: &[&Recording], origin: &Origin) -> Result<Vec<Vec<f64>>, SessionError> {
+fn rows_of(
+    host: &Host,
+    recordings: &[&Recording],
+    origin: &Origin,
+) -> Result<Vec<Vec<f64>>, SessionError> {
     let rows = |recording: &&Recording| -> Result<Vec<f64>, SessionError> {
         let name = &recording.name;
         if (recording.frame_ps - origin.frame_ps).abs() > 1e-3 * origin.frame_ps {
@@ -289,7 +290,7 @@ fn rows_of(recordings: &[&Recording], origin: &Origin) -> Result<Vec<Vec<f64>>, 
             )));
         }
         let reference = reference(recording)?;
-        let featurizer = featurizer_of(None, &origin.features, &recording.atoms, reference)?;
+        let featurizer = featurizer_of(host, &origin.features, &recording.atoms, reference)?;
         same_features(origin, &featurizer.names(), name)?;
         let width = featurizer.n_features();
         let mut data = vec![0.0; width * recording.frames.len()];

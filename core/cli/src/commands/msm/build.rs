@@ -82,10 +82,7 @@ impl Settings {
             Some(Preset::Tetrapeptides) => 100.0,
             Some(Preset::Mdcath) => 50_000.0,
         };
-        let plugin = self.feature_plugin.as_ref().map(|text| match text.split_once('=') {
-            Some((name, options)) => (name.to_string(), Some(options.to_string())),
-            None => (text.clone(), None),
-        });
+        let plugin = self.feature_plugin.as_deref().map(Features::plugin_named);
         FilesRequest {
             files: files.request(),
             features: Features { choice: self.features.clone().unwrap_or_default(), plugin },
