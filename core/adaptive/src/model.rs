@@ -1,7 +1,7 @@
 //! The model that seeds are chosen by: microstates of all MD so far, without heads.
 
 use marsfm_msm::{CountMode, Pcca, ReversibleMle, count_transitions};
-use marsfm_msm::{KMeans, KMeansModel, Matrix, MsmError, Rows, Tica, TicaModel};
+use marsfm_msm::{KMeans, KMeansModel, Matrix, MsmError, Rows, Tica, TicaModel, Warning};
 
 use crate::{FrameAt, KnownStates, LoopError, LoopSettings};
 
@@ -45,6 +45,7 @@ pub struct Model {
     counts: Vec<u64>,
     macro_of_micro: Vec<usize>,
     reach: Vec<f64>,
+    warnings: Vec<Warning>,
 }
 
 impl Model {
@@ -77,6 +78,7 @@ impl Model {
             counts,
             macro_of_micro: states.macro_of_micro(),
             reach: vec![f64::INFINITY; n],
+            warnings: vec![],
         }
     }
 
@@ -93,8 +95,15 @@ impl Model {
         let rows: Vec<Rows<f64>> =
             flat.iter().map(|f| Rows::new(f, width)).collect::<Result<_, _>>()?;
         // Seeds are not at equilibrium: pairs are weighted towards it where that can be done.
-        let tica = Tica::new(settings.tica_frames()).var_cutoff(0.95);
-        let tica = tica.clone().reweighted(true).fit(&rows).or_else(|_| tica.fit(&rows))?;
+        let plain = Tica::new(settings.tica_frames()).var_cutoff(0.95);
+        let tica = match plain.clone().reweighted(true).fit(&rows) {
+            Ok(tica) => tica,
+            Err(e) => {
+                let mut tica = plain.fit(&rows)?;
+                tica.warnings.push(Warning::NotReweighted { reason: e.to_string() });
+                tica
+            }
+        };
         let projected: Vec<Vec<f64>> =
             rows.iter().map(|r| tica.transform(r)).collect::<Result<_, _>>()?;
         let dim = tica.n_kept;
@@ -129,9 +138,25 @@ impl Model {
             states.extend(behind);
             micro.push(states);
         }
+        let warnings = [&*tica.warnings, &kmeans.warnings].concat();
         let space = Space::Tica(Box::new(tica));
         let members = members(&micro, &head_frames, n);
-        Ok(Self { space, micro, head_frames, members, centres, counts, macro_of_micro, reach })
+        Ok(Self {
+            space,
+            micro,
+            head_frames,
+            members,
+            centres,
+            counts,
+            macro_of_micro,
+            reach,
+            warnings,
+        })
+    }
+
+    /// What the user should know of its coordinates and microstates.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// Microstates of each run without its head.
@@ -251,4 +276,37 @@ fn sets(t: &Matrix, pi: &[f64], most: usize) -> Result<Option<Vec<usize>>, MsmEr
         }
     }
     Ok((!pi.is_empty()).then(|| vec![0; pi.len()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fall_back_to_plain_tica_is_told() {
+        let settings: LoopSettings = toml::from_str(
+            "rng_seed = 1\nengine = { name = \"x\" }\nstrategy = { proposer = \"visited\" }\n\
+             budget = { epochs = 1, seeds = 1, head_ps = 0, run_ps = 9, frame_ps = 1 }\n\
+             model = { msm_lag_ps = 1, tica_lag_ps = 5 }",
+        )
+        .unwrap();
+        let noise = |k: usize| (k as f64 * 12.9898).sin() * 43758.5453 % 1.0;
+        let run = |r: usize, n: usize| RunRows {
+            rows: (0..n)
+                .map(|t| match t {
+                    0 => vec![0.0, 0.0],
+                    t => vec![noise(100 * r + t), noise(7777 + 100 * r + t)],
+                })
+                .collect(),
+            head_frames: 0,
+        };
+        let build = |n: usize| {
+            let runs: Vec<RunRows> = (0..40).map(|r| run(r, n)).collect();
+            Model::build(&runs, &settings, None).unwrap().warnings().to_vec()
+        };
+        // All runs start in one place; of six frames, only the first is five before another.
+        let is = |w: &Warning| matches!(w, Warning::NotReweighted { reason } if reason.contains("constant"));
+        assert!(build(6).iter().any(is), "{:?}", build(6));
+        assert!(!build(12).iter().any(|w| matches!(w, Warning::NotReweighted { .. })));
+    }
 }

@@ -46,6 +46,7 @@ mod tests {
             mfpt_ps: vec![],
             unconnected: vec![],
             remarks: vec![],
+            warnings: vec![],
         };
         let epoch = drift.last().map_or(0, |d| d.epoch);
         let (md_ps, microstates, seconds) = (0.0, 0, [0.0; 2]);

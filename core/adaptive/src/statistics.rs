@@ -9,8 +9,8 @@
 //! how often they hold the truth.
 
 use marsfm_msm::{
-    CountMatrix, CountMode, MarkovModel, MsmError, ReversibleMle, bootstrap, count_transitions,
-    validate::mean_first_passage_times,
+    CountMatrix, CountMode, MarkovModel, MsmError, ReversibleMle, Warning, bootstrap,
+    count_transitions, validate::mean_first_passage_times,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,9 @@ pub struct Statistics {
     pub unconnected: Vec<usize>,
     /// What the user should know.
     pub remarks: Vec<String>,
+    /// What the user should know of the model that the states are of, as data.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
 }
 
 /// How many timescales are told.
@@ -138,6 +141,7 @@ pub fn statistics<D: AsRef<[i32]> + Sync>(
         free_energies_kj_mol: populations.iter().copied().map(free).collect(),
         timescales_ps: (n_macro..first).map_while(|k| estimate(k, informed[n_macro])).collect(),
         remarks: remarks(&unconnected, long, draws.len(), q),
+        warnings: vec![],
         populations,
         mfpt_ps,
         unconnected,

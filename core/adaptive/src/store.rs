@@ -111,7 +111,8 @@ impl Store {
         let all = model.micro_trajectories();
         let runs: Vec<&[i32]> =
             all.into_iter().enumerate().filter(|(i, _)| take(*i)).map(|(_, t)| t).collect();
-        Ok(statistics(&runs, &self.question(model))?)
+        let numbers = statistics(&runs, &self.question(model))?;
+        Ok(Statistics { warnings: model.warnings().to_vec(), ..numbers })
     }
 
     /// What is asked of the runs unless something else is.

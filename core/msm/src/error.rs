@@ -209,6 +209,12 @@ pub enum Warning {
         /// Features.
         n_features: usize,
     },
+    /// TICA could not weight pairs towards equilibrium, as it was asked to, and took them as they are:
+    /// runs that start out of equilibrium shape its coordinates.
+    NotReweighted {
+        /// What stood in the way.
+        reason: String,
+    },
     /// Fewer centres than asked for: the data has not that many distinct points or frames.
     FewerClusters {
         /// Asked.

@@ -33,6 +33,10 @@ impl fmt::Display for Warning {
                 f,
                 "{n_pairs} time-lagged pairs for {n_features} features: the slow coordinates are partly fitted noise; use fewer features or more MD"
             ),
+            Self::NotReweighted { reason } => write!(
+                f,
+                "TICA could not weight pairs towards equilibrium and took them as they are ({reason}): runs that start out of equilibrium shape its coordinates"
+            ),
             Self::FewerClusters { asked, got } => {
                 write!(
                     f,

@@ -239,7 +239,9 @@ fn one(
     let variants = variants(store, &own, draws.min(40));
     let all = &shared.model.micro_trajectories()[span.clone()];
     let question = store.question(shared.model);
-    let statistics = statistics(all, &question).map_err(|e| e.to_string());
+    let warnings = shared.model.warnings().to_vec();
+    let statistics =
+        statistics(all, &question).map(|s| Statistics { warnings, ..s }).map_err(|e| e.to_string());
     let history = store.history();
     let mut seeds = Seeds {
         proposed: history.plans.iter().map(|p| p.proposed).sum(),

@@ -239,6 +239,7 @@ pub fn in_words(store: &Store) -> Vec<String> {
                 out.push(format!("timescale: {} ps", interval(*t)));
             }
             out.extend(s.remarks.iter().cloned());
+            out.extend(s.warnings.iter().map(ToString::to_string));
         }
     }
     out

@@ -96,8 +96,11 @@ fn page(c: &Comparison) -> Result<Report> {
         if !l.lessons.is_empty() {
             page.table(&lessons(l));
         }
-        for remark in l.statistics.iter().flat_map(|s| &s.remarks) {
-            page.note("Note:", remark);
+        for s in &l.statistics {
+            let warnings = s.warnings.iter().map(ToString::to_string);
+            for note in s.remarks.iter().cloned().chain(warnings) {
+                page.note("Note:", &note);
+            }
         }
         if let Err(why) = &l.statistics {
             page.note("No numbers:", why);
