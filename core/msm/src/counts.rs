@@ -5,11 +5,9 @@
 //! statistically independent number; see [`effective`](CountMode::Effective)). Frames with
 //! [`NO_STATE`] take part in no pair. METHOD 7.1; MSM.md section 2.
 
-use rayon::prelude::*;
-
 use crate::kernels::zeros;
 use crate::states::{Discrete, SPAN, each_pair_span, each_span};
-use crate::{Matrix, MsmError, Warning};
+use crate::{Matrix, MsmError, Warning, effective};
 
 /// The state of a frame that belongs to no state.
 pub const NO_STATE: i32 = -1;
@@ -79,7 +77,7 @@ pub fn count_transitions<S: Discrete + ?Sized>(
     }
     let (mut counts, populations) = tally.finish();
     if mode == CountMode::Effective {
-        let factors = effective_row_factors(trajectories, &counts, lag)?;
+        let factors = effective::row_factors(trajectories, &counts, lag)?;
         for i in 0..n_states {
             counts.row_mut(i).iter_mut().for_each(|c| *c *= factors[i]);
         }
@@ -301,82 +299,6 @@ pub(crate) fn strong_components(a: &Matrix) -> Vec<Vec<usize>> {
     sets
 }
 
-/// sum_j I_ij c_ij / c_i for each row i.
-fn effective_row_factors<S: Discrete + ?Sized>(
-    trajectories: &S,
-    counts: &Matrix,
-    lag: usize,
-) -> Result<Vec<f64>, MsmError> {
-    let n = counts.n_rows();
-    // Targets s(t + lag) of all t with s(t) = i, per trajectory: sequences of row i.
-    let mut targets: Vec<Vec<Vec<i32>>> = vec![Vec::new(); n];
-    for number in 0..trajectories.n_trajectories() {
-        let len = trajectories.n_frames(number);
-        if len <= lag {
-            continue;
-        }
-        let t = trajectories.span(number, 0, len)?;
-        let mut own: Vec<Vec<i32>> = vec![Vec::new(); n];
-        for (&a, &b) in t.iter().zip(&t[lag..]) {
-            if a >= 0 && b >= 0 {
-                own[a as usize].push(b);
-            }
-        }
-        for (all, one) in targets.iter_mut().zip(own) {
-            if !one.is_empty() {
-                all.push(one);
-            }
-        }
-    }
-    let factors = (0..n).into_par_iter().map(|i| {
-        let total: f64 = counts.row(i).iter().sum();
-        if total == 0.0 {
-            return 0.0;
-        }
-        let effective: f64 = (0..n)
-            .filter(|&j| counts[(i, j)] > 0.0)
-            .map(|j| counts[(i, j)] * statistical_efficiency(&targets[i], j as i32))
-            .sum();
-        effective / total
-    });
-    Ok(factors.collect())
-}
-
-/// 1/(1 + 2 sum_k A(k)(1 - k/N)) of the indicator of `j` in `sequences`, with A the autocorrelation
-/// over all sequences divided by <x^2>, cut at its first value <= 0, N the longest length.
-///
-/// For indicators the autocorrelation needs only the positions of the ones:
-/// sum (x_t - m)(x_{t+k} - m) = pairs - m (heads + tails) + n m^2, compared with 0 in integers.
-fn statistical_efficiency(sequences: &[Vec<i32>], j: i32) -> f64 {
-    let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
-    let total: i128 = sequences.iter().map(|s| s.len() as i128).sum();
-    let ones: Vec<Vec<usize>> =
-        sequences.iter().map(|s| (0..s.len()).filter(|&t| s[t] == j).collect()).collect();
-    let count: i128 = ones.iter().map(|o| o.len() as i128).sum();
-    let mut sum = 0.0;
-    for k in 1..longest {
-        let (mut n, mut pairs, mut edges) = (0i128, 0i128, 0i128);
-        for (s, o) in sequences.iter().zip(&ones) {
-            if s.len() <= k {
-                continue;
-            }
-            n += (s.len() - k) as i128;
-            let heads = o.partition_point(|&t| t < s.len() - k);
-            let tails = o.len() - o.partition_point(|&t| t < k);
-            edges += (heads + tails) as i128;
-            pairs += o[..heads].iter().filter(|&&t| s[t + k] == j).count() as i128;
-        }
-        // total^2 times the sum, an exact integer
-        let scaled = pairs * total * total - edges * count * total + n * count * count;
-        if scaled <= 0 {
-            break;
-        }
-        let correlation = scaled as f64 / (total * total) as f64 / n as f64;
-        sum += correlation * (1.0 - k as f64 / longest as f64);
-    }
-    1.0 / (1.0 + 2.0 * sum / (count as f64 / total as f64))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -452,32 +374,5 @@ mod tests {
         let t: Vec<i32> = (0..=n).map(|i| i % n).collect();
         let c = count_transitions(&[t], n as usize, 1, CountMode::Sliding).unwrap();
         assert_eq!(c.connected_sets().len(), 1);
-    }
-
-    #[test]
-    fn efficiency_of_known_sequences() {
-        // constant: no variance, efficiency 1
-        assert_eq!(statistical_efficiency(&[vec![1; 50]], 1), 1.0);
-        // alternating: first autocorrelation is negative
-        assert_eq!(statistical_efficiency(&[[0, 1].repeat(30)], 1), 1.0);
-        // blocks of 10: strongly correlated
-        let blocks: Vec<i32> = (0..1000).map(|i| (i / 10) % 2).collect();
-        let e = statistical_efficiency(std::slice::from_ref(&blocks), 1);
-        // the definition, term by term
-        let mut sum = 0.0;
-        for k in 1..1000 {
-            let n = 1000 - k;
-            let a: f64 = (0..n)
-                .map(|t| (f64::from(blocks[t]) - 0.5) * (f64::from(blocks[t + k]) - 0.5))
-                .sum::<f64>()
-                / n as f64;
-            if a <= 0.0 {
-                break;
-            }
-            sum += a * (1.0 - k as f64 / 1000.0);
-        }
-        let want = 1.0 / (1.0 + 2.0 * sum / 0.5);
-        assert!((e - want).abs() < 1e-14, "{e} {want}");
-        assert!(e < 0.4);
     }
 }

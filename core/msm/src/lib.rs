@@ -13,6 +13,7 @@
 #![allow(clippy::neg_cmp_op_on_partial_ord)] // `!(a > b)` on purpose: NaN must take that branch
 
 mod bootstrap;
+mod effective;
 mod error;
 mod error_bars;
 mod gathered;
