@@ -97,7 +97,7 @@ pub fn choose(
         let slow = |lag: usize| -> Result<Vec<f64>> {
             Ok(Tica::new(lag).fit(&rows)?.timescales().into_iter().take(1).collect())
         };
-        let (lag, why) = level(&lags, frame_ps, slow)?;
+        let (lag, why) = level(&lags, frame_ps, total, slow)?;
         request.settings.tica_lag_ps = lag as f64 * frame_ps;
         say("TICA lag", format!("{} ps", request.settings.tica_lag_ps), why);
     }
@@ -115,13 +115,22 @@ pub fn choose(
             let at = msm.implied_timescales.iter().find(|t| t.lag == lag);
             Ok(at.map_or(vec![], |t| t.timescales.iter().copied().take(1).collect()))
         };
-        let (lag, why) = level(&lags, frame_ps, slow)?;
+        let (lag, why) = level(&lags, frame_ps, total, slow)?;
         request.settings.msm_lag_ps = lag as f64 * frame_ps;
         say("MSM lag", format!("{} ps", request.settings.msm_lag_ps), why);
     }
     let msm_lag = files.lag_frames(request.settings.msm_lag_ps)?;
     if !fixed.macrostates {
-        let (n, why) = gap(&msm, msm_lag, request.settings.macrostates);
+        let entered = |m: usize| -> Result<bool> {
+            let builder = request.builder(&files)?;
+            let at = MsmBuilder { msm_lag, pair_lag: msm_lag, n_macrostates: m, ..builder };
+            let at = at.assemble(msm.tica.clone(), kmeans(&msm), msm.micro_trajectories.clone())?;
+            Ok(at.macro_visitors.iter().all(|v| *v > 1))
+        };
+        let times = msm.implied_timescales.iter().find(|t| t.lag == msm_lag);
+        let times = times.map_or(&[][..], |t| &t.timescales);
+        let several = files.n_trajectories() > 1;
+        let (n, why) = gap(times, request.settings.macrostates, |m| Ok(!several || entered(m)?))?;
         request.settings.macrostates = n;
         say("macrostates", n.to_string(), why);
     }
@@ -141,6 +150,10 @@ pub fn choose(
         }
         request.settings.pair_lag_ps = best as f64 * frame_ps;
         let why = match stays {
+            Some(stay) if lags.last() == Some(&best) => format!(
+                "longest lag that the data carry, a fifth of a trajectory; states are still \
+                 metastable (mean T_ii {stay:.2})"
+            ),
             Some(stay) => {
                 format!("longest lag at which states are metastable (mean T_ii {stay:.2})")
             }
@@ -190,17 +203,18 @@ fn ladder(limit: usize) -> Vec<usize> {
     all.take_while(|lag| *lag <= limit.max(1)).collect()
 }
 
-/// The first lag from which the slowest timescale has levelled off.
+/// The first lag from which the slowest timescale has levelled off, in `total` frames.
 fn level(
     lags: &[usize],
     frame_ps: f64,
+    total: usize,
     slow: impl Fn(usize) -> Result<Vec<f64>>,
 ) -> Result<(usize, String)> {
     let mut at: Vec<(usize, f64)> = Vec::new();
     for &lag in lags {
-        // A timescale below its lag is noise: longer lags can only be worse.
+        // A timescale below its lag, or longer than all data, is noise: longer lags can only be worse.
         match slow(lag)?.first() {
-            Some(t) if *t >= lag as f64 => at.push((lag, *t)),
+            Some(t) if *t >= lag as f64 && *t <= total as f64 => at.push((lag, *t)),
             _ => break,
         }
     }
@@ -223,23 +237,53 @@ fn level(
                 ps(*t)
             ),
         ),
-        (None, None) => (lags[0], "no process is slower than any lag: the shortest".into()),
+        (None, None) => {
+            let why = "no process is slower than a lag and faster than all data last: the shortest";
+            (lags[0], why.into())
+        }
     })
 }
 
-/// Macrostates by the largest ratio of neighbouring timescales, 2 to `most`.
-fn gap(msm: &Msm, lag: usize, most: usize) -> (usize, String) {
-    let at = msm.implied_timescales.iter().find(|t| t.lag == lag);
-    let times = at.map_or(&[][..], |t| &t.timescales);
+/// Macrostates by the largest ratio of neighbouring timescales, 2 to `most`: of the numbers for which
+/// every macrostate was `entered` by more than one trajectory, if there are any.
+fn gap(
+    times: &[f64],
+    most: usize,
+    entered: impl Fn(usize) -> Result<bool>,
+) -> Result<(usize, String)> {
     let ratio = |m: usize| times[m - 2] / times[m - 1];
-    let best = (2..=most.min(times.len())).max_by(|a, b| ratio(*a).total_cmp(&ratio(*b)));
-    match best {
-        Some(m) => (
-            m,
-            format!("largest gap between timescales: {} are {:.1} times the next", m - 1, ratio(m)),
+    let mut all: Vec<usize> = (2..=most.min(times.len())).collect();
+    all.sort_by(|a, b| ratio(*b).total_cmp(&ratio(*a)));
+    let Some(&largest) = all.first() else {
+        return Ok((2, "too few timescales to look for a gap".into()));
+    };
+    let said = |m: usize| match m {
+        2 => format!("the slowest process is {:.1} times slower than the next", ratio(m)),
+        m => format!(
+            "the {} slowest processes are {:.1} times slower than the next",
+            m - 1,
+            ratio(m)
         ),
-        None => (2, "too few timescales to look for a gap".into()),
+    };
+    for m in all {
+        if entered(m)? {
+            let why = match m == largest {
+                true => format!("largest gap between timescales: {}", said(m)),
+                false => format!(
+                    "largest gap between timescales for which more than one trajectory entered each \
+                     state: {} ({largest} states would have a larger one)",
+                    said(m)
+                ),
+            };
+            return Ok((m, why));
+        }
     }
+    let why = format!(
+        "largest gap between timescales: {}; with any number there is a state that one trajectory \
+         alone entered",
+        said(largest)
+    );
+    Ok((largest, why))
 }
 
 fn features(host: &Host, files: &TrajectoryFiles, lag_ps: f64) -> Result<(FeatureChoice, String)> {
@@ -264,7 +308,7 @@ fn features(host: &Host, files: &TrajectoryFiles, lag_ps: f64) -> Result<(Featur
                 let mean = folds.iter().sum::<f64>() / folds.len() as f64;
                 let square = folds.iter().map(|s| (s - mean) * (s - mean)).sum::<f64>();
                 let error = (square / (folds.len() * (folds.len() - 1)) as f64).sqrt();
-                scores.push(Score { choice, width: opened.n_features(), mean, error });
+                scores.push(Score { choice, width: opened.n_features(), total, mean, error });
             }
             // Constant features (contacts that never break) cannot be scored.
             Err(MsmError::NoVariance { .. }) => {}
@@ -279,24 +323,40 @@ fn features(host: &Host, files: &TrajectoryFiles, lag_ps: f64) -> Result<(Featur
 struct Score {
     choice: FeatureChoice,
     width: usize,
+    /// Frames that it was scored on.
+    total: usize,
     mean: f64,
     error: f64,
 }
 
-/// The fewest features among those whose score is the highest but for its standard error.
+/// The fewest features among those whose score is the highest but for its standard error; features
+/// that are too many for the frames only where all are.
 fn best_features(mut scores: Vec<Score>) -> Option<(FeatureChoice, String)> {
     scores.sort_by(|a, b| b.mean.total_cmp(&a.mean));
+    let table: Vec<_> =
+        scores.iter().map(|s| format!("{} {:.2} ± {:.2}", s.choice, s.mean, s.error)).collect();
+    let wide = |s: &Score| s.total < FRAMES_PER_FEATURE * s.width;
+    let left_out: Vec<String> =
+        scores.iter().filter(|s| wide(s)).map(|s| s.choice.to_string()).collect();
+    let total = scores.first()?.total;
+    let mut among = String::new();
+    if !left_out.is_empty() && left_out.len() < scores.len() {
+        among = format!(
+            " of those that {total} frames can carry (too many features: {})",
+            left_out.join(", ")
+        );
+        scores.retain(|s| !wide(s));
+    }
     let first = scores.first()?;
     let bar = first.mean - first.error;
     let alike = scores.iter().filter(|s| s.mean >= bar);
     let best = alike.min_by_key(|s| s.width)?;
-    let table: Vec<_> =
-        scores.iter().map(|s| format!("{} {:.2} ± {:.2}", s.choice, s.mean, s.error)).collect();
     let rule = match best.choice == first.choice {
         true => "the highest",
-        false => "no worse than the highest within its error, of fewer features",
+        false => "no worse than the highest within its error, of fewer features,",
     };
-    Some((best.choice.clone(), format!("{}; {rule}", table.join(", "))))
+    let rule = rule.to_owned() + &among;
+    Some((best.choice.clone(), format!("{}; {}", table.join(", "), rule.trim_end_matches(','))))
 }
 
 #[cfg(test)]
@@ -313,16 +373,33 @@ mod tests {
         };
         let lags = ladder(20);
         assert_eq!(lags, [1, 2, 5, 10, 20]);
-        let (lag, why) = level(&lags, 0.5, times(&[10.0, 20.0, 30.0, 32.0, 33.0])).unwrap();
+        let (lag, why) = level(&lags, 0.5, 1000, times(&[10.0, 20.0, 30.0, 32.0, 33.0])).unwrap();
         assert_eq!(lag, 5);
         assert!(why.contains("15 ps") && why.contains("16 ps"), "{why}");
-        let (lag, why) = level(&lags, 1.0, times(&[10.0, 20.0, 30.0, 40.0, 60.0])).unwrap();
+        let (lag, why) = level(&lags, 1.0, 1000, times(&[10.0, 20.0, 30.0, 40.0, 60.0])).unwrap();
         assert!(lag == 20 && why.contains("lower bound"), "{lag} {why}");
         // From 5 frames on the timescale is shorter than the lag.
-        let (lag, _) = level(&lags, 1.0, times(&[2.0, 3.0, 4.0, 4.0, 4.0])).unwrap();
+        let (lag, _) = level(&lags, 1.0, 1000, times(&[2.0, 3.0, 4.0, 4.0, 4.0])).unwrap();
         assert_eq!(lag, 2);
-        let (lag, why) = level(&lags, 1.0, times(&[0.5, 0.5, 0.5, 0.5, 0.5])).unwrap();
+        let (lag, why) = level(&lags, 1.0, 1000, times(&[0.5, 0.5, 0.5, 0.5, 0.5])).unwrap();
         assert!(lag == 1 && why.contains("no process"), "{lag} {why}");
+        // Slower than all data together: fitted noise.
+        let (lag, why) = level(&lags, 1.0, 25, times(&[5.0, 12.0, 20.0, 40.0, 41.0])).unwrap();
+        assert!(lag == 5 && why.contains("lower bound"), "{lag} {why}");
+    }
+
+    #[test]
+    fn macrostates_are_entered_by_more_than_one_trajectory_if_that_can_be() {
+        let times = [900.0, 100.0, 60.0, 10.0];
+        let of = |entered: &[usize]| gap(&times, 10, |m| Ok(entered.contains(&m))).unwrap();
+        let (n, why) = of(&[2, 3, 4]);
+        assert!(n == 2 && why.contains("process is 9.0 times"), "{n} {why}");
+        let (n, why) = of(&[3, 4]);
+        assert!(n == 4 && why.contains("3 slowest processes are 6.0 times"), "{n} {why}");
+        assert!(why.contains("2 states would"), "{why}");
+        let (n, why) = of(&[]);
+        assert!(n == 2 && why.contains("one trajectory alone"), "{n} {why}");
+        assert_eq!(gap(&[5.0], 10, |_| Ok(true)).unwrap().0, 2);
     }
 
     #[test]
@@ -334,6 +411,7 @@ mod tests {
         let score = |kind, width, mean, error| Score {
             choice: FeatureChoice(vec![kind]),
             width,
+            total: 10_000,
             mean,
             error,
         };
@@ -350,6 +428,19 @@ mod tests {
         sure[0].error = 0.01;
         let (choice, why) = best_features(sure).unwrap();
         assert!(choice.to_string() == "torsions" && why.ends_with("the highest"), "{choice} {why}");
+        // 275 frames carry the three features of the last family.
+        let few = || scores().into_iter().map(|s| Score { total: 275, ..s });
+        let (choice, why) = best_features(few().collect()).unwrap();
+        assert!(choice.to_string() == "rg-ss", "{choice} {why}");
+        assert!(
+            why.ends_with(
+                "the highest of those that 275 frames can carry (too many features: \
+            torsions, backbone)"
+            ),
+            "{why}"
+        );
+        let (choice, _) = best_features(few().take(2).collect()).unwrap();
+        assert_eq!(choice.to_string(), "backbone");
         assert!(best_features(vec![]).is_none());
     }
 }
