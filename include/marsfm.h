@@ -835,6 +835,16 @@ typedef struct marsfm_msm_options_t {
    * Random seed of k-means; 0 means 137.
    */
   uint64_t rng_seed;
+  /**
+   * Features side by side, names separated by commas: "torsions" (backbone and side chains),
+   * "backbone", "ca-distances", "heavy-distances", "contacts", "rg-ss" (radius of gyration, helix
+   * and strand content), "ss8" (DSSP's eight classes). NULL means "torsions".
+   */
+  const char *features;
+  /**
+   * Featurizer plugin instead of them, "NAME" or "NAME=OPTIONS"; NULL for none.
+   */
+  const char *feature_plugin;
 } marsfm_msm_options_t;
 
 /**
@@ -911,6 +921,10 @@ typedef struct marsfm_msm_info_t {
    * Lag of the macrostate transition matrix, ps.
    */
   double pair_lag_ps;
+  /**
+   * Numbers in a row of its features.
+   */
+  uint64_t n_features;
 } marsfm_msm_info_t;
 
 /**
@@ -1484,13 +1498,13 @@ marsfm_status_t marsfm_trajectory_info(const struct marsfm_trajectory_t *traject
 void marsfm_trajectory_free(struct marsfm_trajectory_t *trajectory);
 
 /**
- * Builds a Markov model of one molecule: torsions, TICA, k-means microstates, PCCA+ macrostates.
+ * Builds a Markov model of one molecule: features, TICA, k-means microstates, PCCA+ macrostates.
  * Long: seconds to minutes. Trajectories stay apart, no transition is counted between two files.
  * Frames are later assigned in the order of the topology file.
  *
  * - topology_path: structure file that belongs to the trajectories (PDB, mmCIF ...), UTF-8.
  * - trajectory_paths: n_trajectories files (XTC ...), UTF-8; what can be read depends on the plugins.
- * - options: lags in ps and sizes; NULL for the defaults.
+ * - options: lags in ps, sizes, features; NULL for the defaults.
  * - msm: takes the new model; free it with marsfm_msm_free.
  *
  * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT, MARSFM_ERROR_FILE (names file and frame) or
@@ -1697,7 +1711,7 @@ marsfm_status_t marsfm_msm_populations(const struct marsfm_msm_t *msm,
  *
  * - rows: n_trajectories matrices, row-major, n_features doubles to a frame.
  * - n_frames: frames of each of them.
- * - options: lags in ps and sizes; frame_ps must be set.
+ * - options: lags in ps and sizes; frame_ps must be set; features and feature_plugin must be NULL.
  * - msm: takes the new model; free it with marsfm_msm_free.
  *
  * Returns MARSFM_OK, MARSFM_ERROR_ARGUMENT or MARSFM_ERROR_MSM (a number that is not finite, with its

@@ -6,7 +6,7 @@ use std::ffi::c_char;
 use std::path::{Path, PathBuf};
 
 use marsfm_core::markov::MsmSettings;
-use marsfm_core::markov::files::{Features, TrajectoryFiles};
+use marsfm_core::markov::files::{FeatureChoice, Features, TrajectoryFiles};
 use marsfm_core::session::{Recording, Start, StateModel, Update};
 
 use crate::arguments::*;
@@ -362,7 +362,9 @@ unsafe fn features(options: &MsmOptions) -> Checked<Features> {
         return Err(Failure::argument(why));
     }
     let choice = names.map(|names| {
-        names.parse().map_err(|e| Failure::argument(format!("options.features: {e}")))
+        names
+            .parse::<FeatureChoice>()
+            .map_err(|e| Failure::argument(format!("options.features: {e}")))
     });
     let plugin = plugin.map(Features::plugin_named);
     Ok(Features { choice: choice.transpose()?.unwrap_or_default(), plugin })

@@ -35,13 +35,18 @@ fn auto_fits_no_more_than_the_data_carry() {
     assert_eq!(chosen["microstates"], 13, "{chosen}");
     let choices = said(&chosen["choices"]);
     assert!(choices.contains("100 would be fitted to noise"), "{choices}");
-    assert!(choices.contains("too little data"), "{choices}");
-    assert!(choices.contains("few frames for the features"), "{choices}");
+    assert!(choices.contains("of those that 275 frames can carry"), "{choices}");
+    assert!(!choices.contains("few frames for the features"), "{choices}");
     let warnings = said(&chosen["warnings"]);
     assert!(!warnings.contains("each: transitions"), "{warnings}");
     // What the user fixes stays.
     let fixed = build(&["--topology", &topology, "--auto", "--microstates", "20"], &runs);
     assert!(fixed["microstates"] == 20 && !said(&fixed["choices"]).contains("fitted to noise"));
+    // Features that are asked for are used, and it is said that they are too many.
+    let wide = build(&["--topology", &topology, "--auto", "--features", "ca-distances"], &runs);
+    let choices = said(&wide["choices"]);
+    assert!(choices.contains("few frames for the features"), "{choices}");
+    assert!(choices.contains("too little data"), "{choices}");
 }
 
 /// Of 14 frames none of the seven microstates is seen again after six: three are.

@@ -96,7 +96,7 @@ fn page(c: &Comparison) -> Result<Report> {
         if !l.lessons.is_empty() {
             page.table(&lessons(l));
         }
-        for s in &l.statistics {
+        if let Ok(s) = &l.statistics {
             let warnings = s.warnings.iter().map(ToString::to_string);
             for note in s.remarks.iter().cloned().chain(warnings) {
                 page.note("Note:", &note);
