@@ -9,12 +9,14 @@
 //! same bits. With no more frames than `max_points` they are the bits of [`MsmBuilder::build`].
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::kmeans::assign;
 use crate::moments::PairMoments;
 use crate::order::{Digest, by_digest, mix};
+use crate::states::SPAN;
 use crate::stream::MomentStream;
 use crate::{
     Discrete, KMeansModel, MiniBatchKMeans, Msm, MsmBuilder, MsmError, Real, Rows,
@@ -213,12 +215,21 @@ impl Centers {
         assign(&self.kmeans.centers, &Rows::new(&projected, tica.n_kept)?)
     }
 
-    /// The model, from every trajectory's states.
-    pub fn model(self, parts: Parts<Vec<i32>>) -> Result<Msm, MsmError> {
-        complete(&parts, self.projection.plan.n_trajectories)?;
-        let mut writer = StateWriter::new(None);
-        for states in parts.into_values() {
-            writer.push(&states)?;
+    /// The model, from states in any order of trajectories: `places` tells which of `states` each one
+    /// has. They are put in order in `folder`, as [`StateWriter`] does.
+    pub fn model(
+        self,
+        states: &StateTrajectories,
+        places: &Parts<usize>,
+        folder: Option<&Path>,
+    ) -> Result<Msm, MsmError> {
+        complete(places, self.projection.plan.n_trajectories)?;
+        let mut writer = StateWriter::new(folder);
+        for &place in places.values() {
+            let n = states.n_frames(place);
+            for start in (0..n).step_by(SPAN) {
+                writer.push(&states.span(place, start, (start + SPAN).min(n))?)?;
+            }
             writer.end_trajectory();
         }
         self.model_of(writer.finish()?)
@@ -334,13 +345,15 @@ mod tests {
         }
         let text = serde_json::to_string(&projection.clone().centers(points)?).unwrap();
         let centers: Centers = serde_json::from_str(&text).unwrap();
-        let mut states = Parts::new();
-        for &n in order {
+        let (mut states, mut places) = (StateWriter::new(None), Parts::new());
+        for (place, &n) in order.iter().enumerate() {
             let mut pass = centers.states();
             pieces(n).try_for_each(|p| pass.push(&p))?;
-            states.insert(n, pass.finish());
+            states.push(&pass.finish())?;
+            states.end_trajectory();
+            places.insert(n, place);
         }
-        centers.model(states)
+        centers.model(&states.finish()?, &places, None)
     }
 
     #[test]

@@ -333,17 +333,25 @@ pub fn merge(parts: &[PathBuf], stage: Option<&Path>, out: &Path) -> Result<Merg
             Ok(Merged::Centers)
         }
         Content::Centers(centers) => {
-            let mut all = Parts::new();
+            // Part after part, so that memory holds one of them; put in order on disk.
+            let folder = out.parent().filter(|f| *f != Path::new("")).unwrap_or(Path::new("."));
+            let (mut states, mut places) = (StateWriter::new(Some(folder)), Parts::new());
             for part in parts {
                 match read(part)?.0 {
                     Content::States { stage, parts } => {
                         of_stage(part, &stage)?;
-                        add(&mut all, parts, part)?;
+                        let first = places.len();
+                        let numbers = parts.keys().zip(first..).map(|(n, p)| (*n, p)).collect();
+                        add(&mut places, numbers, part)?;
+                        for one in parts.values() {
+                            states.push(one)?;
+                            states.end_trajectory();
+                        }
                     }
                     other => return strange(part, &other, "states"),
                 }
             }
-            let msm = centers.model(all)?;
+            let msm = centers.model(&states.finish()?, &places, Some(folder))?;
             msm.save(out)?;
             Ok(Merged::Model(Box::new(msm)))
         }
