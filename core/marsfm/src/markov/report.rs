@@ -1,6 +1,7 @@
 //! The page of a Markov model: trust first, then timescales, Chapman–Kolmogorov, free energy,
 //! macrostates and the network between them.
 
+use std::io::{BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -28,8 +29,14 @@ pub struct Surface {
 
 /// Reads the trajectories once more: free energy of the model's equilibrium over TICA 1 and 2, in
 /// kT. Each frame carries pi_i/n_i of its microstate, so seeded runs are weighted as they should
-/// be. `None` if the projection has one coordinate.
-pub fn surface(host: &Host, msm: &Msm, files: &TrajectoryFiles) -> Result<Option<Surface>> {
+/// be. The coordinates of the frames wait in an unnamed file in `folder` until the range of all is
+/// known. `None` if the projection has one coordinate.
+pub fn surface(
+    host: &Host,
+    msm: &Msm,
+    files: &TrajectoryFiles,
+    folder: &Path,
+) -> Result<Option<Surface>> {
     if msm.tica.n_kept < 2 {
         return Ok(None);
     }
@@ -37,25 +44,43 @@ pub fn surface(host: &Host, msm: &Msm, files: &TrajectoryFiles) -> Result<Option
     let weight: Vec<f64> = (0..msm.centers.n_rows())
         .map(|i| msm.micro.stationary_of(i) / msm.micro_populations[i].max(1) as f64)
         .collect();
-    let (mut x, mut y, mut w) = (Vec::new(), Vec::new(), Vec::new());
+    let unnamed = || format!("a temporary file in {}", folder.display());
+    let mut waiting = BufWriter::new(tempfile::tempfile_in(folder).with_context(unnamed)?);
+    let mut range = [(f64::INFINITY, f64::NEG_INFINITY); 2];
+    let mut n = 0_usize;
     for number in 0..opened.n_trajectories() {
+        let mut written = Ok(());
         opened.read(number, |rows| {
             let projected = msm.tica.transform(rows)?;
             let points = Rows::new(&projected, msm.tica.n_kept)?;
             let states = marsfm_msm::kmeans::assign(&msm.centers, &points)?;
             for (i, state) in states.iter().enumerate() {
-                let row = points.row(i);
-                x.push(row[0]);
-                y.push(row[1]);
-                w.push(weight[*state as usize]);
+                let at = [points.row(i)[0], points.row(i)[1]];
+                for (r, v) in range.iter_mut().zip(at) {
+                    *r = (r.0.min(v), r.1.max(v));
+                }
+                for number in [at[0], at[1], weight[*state as usize]] {
+                    if written.is_ok() {
+                        written = waiting.write_all(&number.to_le_bytes());
+                    }
+                }
             }
+            n += states.len();
             Ok(())
         })?;
+        written.with_context(unnamed)?;
     }
-    let (xb, yb) = (Bins::joint(&x, &x, BINS)?, Bins::joint(&y, &y, BINS)?);
+    let [xb, yb] = range.map(|(low, high)| Bins::new(low, high, BINS));
+    let (xb, yb) = (xb?, yb?);
+    let mut file = waiting.into_inner().map_err(|e| e.into_error()).with_context(unnamed)?;
+    file.rewind().with_context(unnamed)?;
+    let mut file = BufReader::new(file);
     let mut mass = vec![0.0; BINS * BINS];
-    for ((x, y), w) in x.iter().zip(&y).zip(&w) {
-        if let (Some(i), Some(j)) = (xb.index(*x), yb.index(*y)) {
+    let mut bytes = [[0; 8]; 3];
+    for _ in 0..n {
+        file.read_exact(bytes.as_flattened_mut()).with_context(unnamed)?;
+        let [x, y, w] = bytes.map(f64::from_le_bytes);
+        if let (Some(i), Some(j)) = (xb.index(x), yb.index(y)) {
             mass[i * BINS + j] += w;
         }
     }

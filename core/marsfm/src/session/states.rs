@@ -49,7 +49,8 @@ fn sorted(error: &anyhow::Error) -> SessionError {
 }
 
 impl StateModel {
-    /// Builds a model from files; frames are then in the order of the topology file.
+    /// Builds a model from files; frames are then in the order of the topology file. What grows with
+    /// the frames waits in the system's folder of temporary files.
     pub fn from_files(
         host: &Host,
         files: TrajectoryFiles,
@@ -68,7 +69,7 @@ impl StateModel {
             var_cutoff: default.var_cutoff,
             scaling: default.scaling,
             mini_batch: default.mini_batch,
-            spill: None,
+            spill: Some(std::env::temp_dir()),
         };
         let msm = passes::build(host, &request, |_, _| {}).map_err(|e| sorted(&e))?;
         let file = |e: &dyn std::fmt::Display| SessionError::File(e.to_string());

@@ -163,7 +163,7 @@ pub fn run(host: &Host, a: &Build) -> anyhow::Result<ExitCode> {
     if let Some(page) = &a.report {
         progress.stage("report");
         let validation = validation::validate(&msm, show::SAMPLES, a.settings.rng_seed)?;
-        let surface = report::surface(host, &msm, &request.files)?;
+        let surface = report::surface(host, &msm, &request.files, &super::beside(page))?;
         report::write(page, &msm, &validation, surface.as_ref(), &choices)?;
         progress.clear();
     }

@@ -136,7 +136,7 @@ pub fn validate(host: &Host, a: &Validate) -> anyhow::Result<ExitCode> {
                     trajectories: a.trajectories.clone(),
                     frame_ps: a.frame_ps,
                 };
-                report::surface(host, &msm, &files)?
+                report::surface(host, &msm, &files, &super::beside(page))?
             }
             None => None,
         };
