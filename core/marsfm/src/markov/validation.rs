@@ -5,7 +5,7 @@ use anyhow::Result;
 use marsfm_msm::kolmogorov::Interval;
 use marsfm_msm::uncertainty::Spread;
 use marsfm_msm::validate::{mean_first_passage_time, reactive_flux};
-use marsfm_msm::{ErrorBars, Matrix, Msm, Resampling};
+use marsfm_msm::{ErrorBars, Matrix, Msm, Resampling, Warning};
 use serde::Serialize;
 
 use super::files::Origin;
@@ -86,6 +86,8 @@ pub struct Validation {
     pub connected: f64,
     /// How far to trust it, in words; the first says it in short.
     pub verdicts: Vec<String>,
+    /// What the model warned of when it was built, as data.
+    pub warnings: Vec<Warning>,
 }
 
 /// Looks at a model; `samples` for error bars (100 is plenty).
@@ -144,6 +146,7 @@ pub fn validate(msm: &Msm, samples: usize, rng_seed: u64) -> Result<Validation> 
         slowest,
         connected: msm.micro.frame_fraction_active,
         verdicts: vec![],
+        warnings: msm.warnings.clone(),
     };
     found.verdicts = verdicts(msm, &found);
     Ok(found)

@@ -8,7 +8,7 @@ use marsfm::markov::auto::Choice;
 use marsfm::markov::files::{Origin, TrajectoryFiles};
 use marsfm::markov::report;
 use marsfm::markov::validation::{self, Validation};
-use marsfm::msm::Msm;
+use marsfm::msm::{Msm, Warning};
 use serde::Serialize;
 
 /// Samples behind error bars.
@@ -65,6 +65,8 @@ struct Told<'a> {
     timescales_frames: Vec<f64>,
     transition_matrix: Vec<Vec<f64>>,
     warnings: Vec<String>,
+    /// The same as data, in their order.
+    warning_data: &'a [Warning],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     choices: &'a [Choice],
 }
@@ -88,6 +90,7 @@ pub fn tell(msm: &Msm, choices: &[Choice], json: bool) -> anyhow::Result<()> {
         timescales_frames: slowest.map_or(vec![], |t| t.timescales.clone()),
         transition_matrix: msm.macro_t.as_slice().chunks(n.max(1)).map(<[f64]>::to_vec).collect(),
         warnings: msm.warnings.iter().map(ToString::to_string).collect(),
+        warning_data: &msm.warnings,
         choices,
     };
     if json {
