@@ -494,8 +494,8 @@ const _: () = {
     assert!(size_of::<TreeOptions>() == 64 && offset_of!(TreeOptions, user_data) == 56);
     assert!(size_of::<BatchInfo>() == 56);
     assert!(size_of::<SampleInfo>() == 80 && offset_of!(SampleInfo, n_bystanders) == 64);
-    assert!(size_of::<MsmOptions>() == 64);
-    assert!(size_of::<MsmInfo>() == 64);
+    assert!(size_of::<MsmOptions>() == 80);
+    assert!(size_of::<MsmInfo>() == 72);
     assert!(size_of::<TrajectoryInfo>() == 40);
     assert!(size_of::<Minimised>() == 40);
     assert!(size_of::<SeedInfo>() == 32 && offset_of!(SeedInfo, max_torsion_degrees) == 24);
