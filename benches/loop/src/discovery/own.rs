@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use marsfm::Host;
 use marsfm::adaptive::{self, Ended, ImportRequest, Limits};
 
@@ -84,30 +84,41 @@ fn charged(arm: &Arm<'_>, request: &Request) -> Result<[f64; 2]> {
     Ok([store.history().md_ps(1.0), store.stages().cpu])
 }
 
-fn begin(arm: &Arm<'_>, host: &Host, request: &Request, folder: &Path) -> Result<()> {
-    let template = template(request, arm.system)?;
-    let topology = template.join("topology.pdb");
-    let own = kind(arm).map(|k| data(host, request, arm, k)).transpose()?;
-    let frames = || -> Result<String> {
-        let store = adaptive::look(own.as_deref().context("own data")?)?;
-        Ok(format!("topology = {topology:?}\ntrajectories = {:?}", store.trajectories()))
-    };
+/// Which proposer, with which options, in TOML; `own` is the folder of own data and its trajectories.
+fn strategy(
+    arm: &Arm<'_>,
+    topology: &Path,
+    own: Option<(&Path, &[PathBuf])>,
+) -> Result<(&'static str, String)> {
+    let model = root().join("examples/models/tetrapeptide/tetrapeptide.safetensors");
+    let model = format!("model = {:?}", std::path::absolute(model)?);
     let learn = |more: String| {
         format!(
-            "learn = {{ from = \"scratch\", every = 1000, steps = {STEPS}, pair_lag_ps = 100.0{more} \
-             }}"
+            "{model}\nlearn = {{ from = \"scratch\", every = 1000, steps = {STEPS}, pair_lag_ps = \
+             100.0{more} }}"
         )
     };
-    let (proposer, options) = match arm.strategy {
-        "stored-cold" | "stored-hot" => ("stored", frames()?),
-        "own-cold" => ("tree", learn(String::new())),
-        "own-hot" => ("tree", learn(format!(", hot = {:?}", own.as_deref().context("own data")?))),
-        "default" => {
-            let model = root().join("examples/models/tetrapeptide/tetrapeptide.safetensors");
-            ("tree", format!("model = {:?}", std::path::absolute(model)?))
+    Ok(match (arm.strategy, own) {
+        ("stored-cold" | "stored-hot", Some((_, frames))) => {
+            ("stored", format!("topology = {topology:?}\ntrajectories = {frames:?}"))
         }
-        _ => ("visited", String::new()),
+        ("own-cold", Some(_)) => ("tree", learn(String::new())),
+        ("own-hot", Some((folder, _))) => ("tree", learn(format!(", hot = {folder:?}"))),
+        ("default", None) => ("tree", model),
+        ("least-counts", None) => ("visited", String::new()),
+        (other, _) => bail!("there is no strategy {other}"),
+    })
+}
+
+fn begin(arm: &Arm<'_>, host: &Host, request: &Request, folder: &Path) -> Result<()> {
+    let template = template(request, arm.system)?;
+    let own = kind(arm).map(|k| data(host, request, arm, k)).transpose()?;
+    let frames = match &own {
+        Some(own) => adaptive::look(own)?.trajectories(),
+        None => Vec::new(),
     };
+    let own = own.as_deref().map(|folder| (folder, &frames[..]));
+    let (proposer, options) = strategy(arm, &template.join("topology.pdb"), own)?;
     let epochs = match own {
         Some(_) => EPOCHS,
         None => (BUDGET_PS / EPOCH_PS).round() as usize,
@@ -119,9 +130,8 @@ fn begin(arm: &Arm<'_>, host: &Host, request: &Request, folder: &Path) -> Result
     let partial = folder.join("partial");
     adaptive::begin(host, &file, &partial)?;
     if kind(arm) == Some("cold") {
-        let store = adaptive::look(own.as_deref().context("own data")?)?;
         let import = ImportRequest {
-            trajectories: store.trajectories(),
+            trajectories: frames,
             topology: None,
             head_ps: HEAD_PS,
             frame_ps: Some(1.0),
@@ -139,12 +149,24 @@ mod tests {
     fn arms_cost_the_same_with_and_without_own_data() {
         let epochs = (BUDGET_PS / EPOCH_PS).round();
         assert!((epochs * EPOCH_PS / BUDGET_PS - 1.0).abs() < 0.02, "{epochs} epochs");
+        let arm = |strategy| Arm { bench: &BENCH, system: "AAAAAAAA", strategy, repeat: 0 };
         let kinds: Vec<Option<&str>> = BENCH
             .strategies
             .iter()
-            .map(|strategy| kind(&Arm { bench: &BENCH, system: "X", strategy, repeat: 0 }))
+            .map(|s| kind(&arm(s)).map(|_| s.split_once('-').unwrap().1))
             .collect();
         let (cold, hot) = (Some("cold"), Some("hot"));
         assert_eq!(kinds, [cold, hot, cold, hot, None, None]);
+        for (strategy, kind) in BENCH.strategies.iter().zip(kinds) {
+            let frames = [PathBuf::from("/own/trajectory.xtc")];
+            let own = kind.map(|_| (Path::new("/own"), &frames[..]));
+            let (proposer, options) =
+                super::strategy(&arm(strategy), Path::new("/t"), own).unwrap();
+            let text = arm(strategy).settings(Path::new("/template"), (proposer, &options), 10);
+            let settings = adaptive::LoopSettings::parse(&text).unwrap();
+            assert_eq!(settings.strategy.proposer, proposer);
+            let learns = settings.strategy.options.get("learn").is_some();
+            assert_eq!(learns, strategy.starts_with("own"), "{strategy}");
+        }
     }
 }
