@@ -35,7 +35,7 @@ pub struct DemoRequest<'a> {
     pub seeds: usize,
     /// Random seed.
     pub rng_seed: u64,
-    /// Where jumps are computed; a small surrogate is trained in this process.
+    /// Where jumps, and the training of a small surrogate, are computed.
     pub device: &'a Device,
     /// Folder to write into.
     pub out: &'a Path,
@@ -257,7 +257,8 @@ fn train_small(
     let prepared = train::prepare_system(system, request.kelvin, &recipe)?;
     let set = train::training_set(&recipe, vec![prepared])?;
     let sets = Sets { train: &set, validation: None, replay: None };
-    let trained = train::run(&recipe, sets, None, None, &out, |status| {
+    let backend = train::backend_of(host, &recipe, request.device)?;
+    let trained = train::run(&recipe, sets, backend, None, &out, |status| {
         event(DemoEvent::Training(status));
         true
     })?;

@@ -133,7 +133,11 @@ fn names(text: &str) -> Vec<String> {
 }
 
 /// The recipe's network on a device; `None`: this process.
-fn backend_of(host: &Host, recipe: &Recipe, device: &Device) -> Result<Option<Arc<dyn Backend>>> {
+pub fn backend_of(
+    host: &Host,
+    recipe: &Recipe,
+    device: &Device,
+) -> Result<Option<Arc<dyn Backend>>> {
     if *device == Device::Cpu {
         return Ok(None);
     }

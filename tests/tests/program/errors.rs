@@ -163,3 +163,20 @@ fn a_library_that_is_no_openmm_is_named() {
     let (_, stdout, stderr) = run(&arguments);
     says(&(stdout + &stderr), &["does not work", "libOpenMM.so lacks", "older than OpenMM 8.1"]);
 }
+
+#[test]
+fn a_device_that_is_not_there_is_named_before_any_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out").display().to_string();
+    let data = ["--data", "examples/data"];
+    let benchmark = [&["benchmark", "QLAQ"][..], &data].concat();
+    let suite = [&benchmark[..], &["--suite", "tetrapeptide", "--out", &out]].concat();
+    let price = ["break-even", "QLAQ", "--md-cpu-seconds-per-ns", "10"];
+    let break_even = [&price[..], &data].concat();
+    for command in [benchmark, suite, break_even] {
+        let (code, _, error) = run(&[&command[..], &["--device", "tpu"]].concat());
+        assert!(code == Some(1), "{error}");
+        says(&error, &["no tpu device"]);
+    }
+    assert!(!folder.path().join("out").exists(), "something was written");
+}
