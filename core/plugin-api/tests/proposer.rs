@@ -43,7 +43,7 @@ fn text() -> String {
 /// Status, its text, proposals claimed, and the memory they were to be written to.
 fn ask(options: &CStr, n_atoms: usize) -> (i32, String, usize, Vec<f64>, Vec<i64>) {
     let table = proposer_table::<Wrong>();
-    let rows = RowsBuffer::new(&vec![AtomRecord::default(); 2]).unwrap();
+    let rows = RowsBuffer::new(&[AtomRecord::default(), AtomRecord::default()]).unwrap();
     let mut handle = std::ptr::null_mut();
     let status = table.open.unwrap()(&rows.as_rows(), options.as_ptr(), &mut handle);
     assert_eq!(status, MARSFM_PLUGIN_OK);

@@ -79,7 +79,7 @@ impl ProposerPlugin for Twist {
             let origin = x[bond.ca];
             let axis: [f64; 3] = std::array::from_fn(|k| x[bond.c][k] - origin[k]);
             let length = axis.iter().map(|v| v * v).sum::<f64>().sqrt();
-            if !(length > 0.0) {
+            if length.is_nan() || length <= 0.0 {
                 let message = format!("frame {parent}: CA and C at one place");
                 return Err(PluginError::invalid(message));
             }
