@@ -49,7 +49,7 @@ mod tests {
             warnings: vec![],
         };
         let epoch = drift.last().map_or(0, |d| d.epoch);
-        let (md_ps, microstates, seconds) = (0.0, 0, [0.0; 2]);
+        let (md_ps, microstates, seconds) = (0.0, 0, [0.0; 4]);
         let statistics = Ok(statistics);
         let record = EpochRecord { epoch, md_ps, microstates, statistics, drift, seconds };
         let mut history = History::default();
