@@ -89,7 +89,7 @@ impl SystemFiles {
         root: &Path,
         name: &str,
         recipe: &Recipe,
-    ) -> Result<(Vec<(Self, f64)>, Vec<String>)> {
+    ) -> Result<(Vec<AtTemperature>, Vec<String>)> {
         let (own, data) = (recipe.domain.temperature_kelvin, &recipe.data);
         let domain = root.join(format!("mdcath_dataset_{name}.h5"));
         if !domain.is_file() {
@@ -118,6 +118,9 @@ impl SystemFiles {
         Ok((systems, missing))
     }
 }
+
+/// A system's files, and the temperature of its MD, K.
+pub type AtTemperature = (SystemFiles, f64);
 
 /// A system in memory.
 pub struct System {

@@ -235,14 +235,16 @@ mod tests {
             }],
             ..LinePlot::default()
         };
-        let drawn = |bars, what: &str| {
+        let count = |bars, class: &str, what: &str| {
             let svg = plot(bars).svg();
-            svg.lines().filter(|l| l.contains("class=\"s0\"") && l.contains(what)).count()
+            svg.lines().filter(|l| l.contains(class) && l.contains(what)).count()
         };
+        let drawn = |bars, what| count(bars, "class=\"s0\"", what);
         // A band and a curve; or two bars with two caps each, and no curve.
         assert_eq!((drawn(false, "<path"), drawn(false, "stroke-width=\"1.4\"")), (1, 0));
         assert_eq!((drawn(true, "<path"), drawn(true, "stroke-width=\"1.4\"")), (0, 6));
-        assert_eq!(drawn(true, "<circle"), drawn(false, "<circle") + 2);
+        let dots = |bars| count(bars, "class=\"f0\"", "<circle");
+        assert_eq!(dots(true), dots(false) + 2);
     }
 
     #[test]

@@ -53,9 +53,12 @@ pub(crate) struct Modulations {
     pub head: Tensor,
 }
 
+/// [`Point::bits`] and what was computed there.
+type Known = ((u64, u64), Arc<Modulations>);
+
 /// The last single points a network was asked for, oldest first.
 #[derive(Default)]
-pub(crate) struct Memory(Mutex<VecDeque<((u64, u64), Arc<Modulations>)>>);
+pub(crate) struct Memory(Mutex<VecDeque<Known>>);
 
 impl Memory {
     /// The modulations of `points`, computed if there are none yet. A batch with a point per sample
