@@ -283,6 +283,12 @@ fn automatic_choices_are_told_with_their_reasons() {
     assert!(choices.iter().all(|c| !c["why"].as_str().unwrap().is_empty()));
     let html = std::fs::read_to_string(page).unwrap();
     assert!(html.contains("What was chosen, and why"));
+
+    let foreign = "examples/data/chignolin/r0.xtc";
+    let (code, _, stderr) =
+        run(&["msm", "build", "--topology", PDB, "--auto", "--out", &out, foreign]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains(foreign), "no features fit, and why is said: {stderr}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! of macrostates by the largest gap between timescales. A choice that the user made is left alone.
 //! Little data get small models: of features that score alike the fewest win.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use marsfm_features::{FeatureChoice, FeatureKind};
 use marsfm_host::Host;
 use marsfm_msm::vamp::vamp2_cross_validated;
@@ -287,12 +287,18 @@ fn gap(
 }
 
 fn features(host: &Host, files: &TrajectoryFiles, lag_ps: f64) -> Result<(FeatureChoice, String)> {
-    let mut scores: Vec<Score> = Vec::new();
+    let (mut scores, mut refused) = (Vec::new(), None);
     for kind in FeatureKind::ALL {
         let choice = FeatureChoice(vec![kind]);
         let wanted = super::files::Features { choice: choice.clone(), plugin: None };
         // Features that this molecule does not have are no candidates.
-        let Ok(opened) = FeatureFiles::open(host, files, &wanted) else { continue };
+        let opened = match FeatureFiles::open(host, files, &wanted) {
+            Ok(opened) => opened,
+            Err(why) => {
+                refused.get_or_insert(why);
+                continue;
+            }
+        };
         let lag = opened.lag_frames(lag_ps)?;
         let data = (0..opened.n_trajectories())
             .map(|n| opened.rows(n))
@@ -315,7 +321,9 @@ fn features(host: &Host, files: &TrajectoryFiles, lag_ps: f64) -> Result<(Featur
             Err(e) => return Err(e).with_context(|| format!("VAMP-2 score of {choice}")),
         }
     }
-    let (best, why) = best_features(scores).context("no features could be scored")?;
+    let Some((best, why)) = best_features(scores) else {
+        return Err(refused.unwrap_or_else(|| anyhow!("none of the features varies")));
+    };
     Ok((best, format!("cross-validated VAMP-2 of {SCORED} processes at {lag_ps} ps: {why}")))
 }
 
