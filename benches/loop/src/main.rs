@@ -9,6 +9,7 @@
 mod calibration;
 mod cases;
 mod discovery;
+mod finished;
 mod overhead;
 mod rows;
 mod tables;
@@ -113,11 +114,10 @@ fn table() -> Result<String> {
 fn page() -> Result<String> {
     let page = std::fs::read_to_string(page_path())?;
     let of = |bench: &discovery::Bench| -> Result<String> {
-        let rows = discovery::rows::read(&results(bench.letter))?;
+        let rows = finished::read(&results(bench.letter))?;
         Ok(discovery::tables::markdown(&rows, bench.strategies))
     };
-    let calibration =
-        calibration::tables::markdown(&calibration::rows::read(&results("a-openmm"))?);
+    let calibration = calibration::tables::markdown(&finished::read(&results("a-openmm"))?);
     let overhead = overhead::markdown(&overhead::read(&results("overhead"))?);
     [
         ("A", table()?),

@@ -14,8 +14,9 @@ use marsfm_adaptive::statistics::Estimate;
 use crate::discovery::arms::{TEMPERATURE_KELVIN, beginning, rng_seed};
 use crate::discovery::reference::Reference;
 use crate::discovery::{Request, of_role, template};
+use crate::finished::Rows;
 use crate::root;
-use rows::{Row, Rows, State};
+use rows::{Nanoseconds, Row, State};
 
 /// Where seeds come from; `plain` is parallel MD.
 pub const SEEDS: [&str; 5] = ["surrogate", "library", "stored", "adversarial", "plain"];
@@ -41,7 +42,7 @@ pub fn run(request: &Request) -> Result<()> {
                 continue;
             }
             let reference = Reference::open(&host, request, system).context(system.clone())?;
-            rows.agree(system, reference.ns)?;
+            rows.agree(system, &Nanoseconds(reference.ns))?;
             for seeds in SEEDS {
                 if rows.has(system, seeds, repeat) {
                     continue;

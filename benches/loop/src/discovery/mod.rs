@@ -17,10 +17,11 @@ use marsfm::Host;
 use marsfm::adaptive::{self, Ended, Limits};
 use marsfm_adaptive::{Stopwatch, Store};
 
+use crate::finished::Rows;
 use arms::{Arm, TEMPERATURE_KELVIN};
 use reach::{Reached, reached};
 use reference::Reference;
-use rows::{Row, Rows};
+use rows::{Known, Row};
 
 /// Share of the reference states that is asked for.
 pub const SHARE: f64 = 0.8;
@@ -69,7 +70,8 @@ pub fn run(bench: &'static Bench, request: &Request) -> Result<()> {
                 continue;
             }
             let reference = Reference::open(&host, request, system).context(system.clone())?;
-            rows.agree(system, reference.ns, reference.states())?;
+            let known = Known { ns: reference.ns, states: reference.states() };
+            rows.agree(system, &known)?;
             for strategy in bench.strategies {
                 if rows.has(system, strategy, repeat) {
                     continue;
