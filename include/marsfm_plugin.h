@@ -1005,7 +1005,7 @@ typedef struct marsfm_plugin_draw_request_t {
    */
   uint64_t first_id;
   /**
-   * The solver, a JSON object as in a loop's settings: `{"method": "midpoint", "steps": 10}`.
+   * The solver, a JSON object as in a loop's settings: `{"method": "adams", "steps": 16}`.
    */
   const char *solver;
   /**

@@ -210,7 +210,7 @@ fn on_device(name: &str, residues: usize, draws: usize, rounds: usize) -> Result
     let (types, start) = chain(residues)?;
     let children = draws.min(16);
     let starts = vec![start; draws.div_ceil(children)];
-    let solver = Solver::Midpoint { steps: 10 };
+    let solver = Solver::Adams { steps: 16 };
     let (mut first_id, mut best) = (0, f64::INFINITY);
     for round in 0..=rounds {
         let (types, starts) = (types.as_slice(), starts.as_slice());
@@ -226,7 +226,7 @@ fn on_device(name: &str, residues: usize, draws: usize, rounds: usize) -> Result
     let device = surrogate.backend().device();
     let words = json!({
         "device": device, "residues": residues, "draws": starts.len() * children,
-        "evaluations": 20, "conformations_per_s": 1.0 / best,
+        "evaluations": 16, "conformations_per_s": 1.0 / best,
     });
     println!("{words}");
     Ok(())
@@ -251,7 +251,7 @@ fn tree(surrogate: &Surrogate, residues: usize, children: usize, rounds: usize) 
             children,
             rng_seed: 1,
             first_id,
-            solver: Solver::Midpoint { steps: 10 },
+            solver: Solver::Adams { steps: 16 },
         };
         first_id += children as u64;
         std::hint::black_box(surrogate.jump(&request)?);

@@ -135,6 +135,10 @@ pub fn run(model: &Path, structure: &Path, samples: usize) -> Result<()> {
     tell("dopri5 rtol 1e-3", "adaptive", s.evaluations, &s.x)?;
     let s = solve(Solver::Euler { steps: 49 }, &x0, |t, x| plain.v(t, x))?;
     tell("euler", "uniform", s.evaluations, &s.x)?;
+    for steps in [10, 12, 14, 16, 18, 20, 24] {
+        let s = solve(Solver::Adams { steps }, &x0, |t, x| plain.v(t, x))?;
+        tell("adams", "t = sin(pi s / 2)", s.evaluations, &s.x)?;
+    }
     let error = equal_error(&plain, &x0)?;
     type Map<'a> = (&'a str, Box<dyn Fn(f64) -> f64 + 'a>);
     let maps: Vec<Map> = vec![

@@ -17,7 +17,7 @@ use marsfm_trajectory::{Frame, FrameSink};
 use serde::Serialize;
 
 /// How jumps are integrated unless the caller says otherwise: `docs/decisions/0006-solver.md`.
-pub const DEFAULT_SOLVER: Solver = Solver::Midpoint { steps: 10 };
+pub const DEFAULT_SOLVER: Solver = Solver::Adams { steps: 16 };
 
 /// A chain to sample: who its atoms are, where they start.
 pub struct Start<'a> {

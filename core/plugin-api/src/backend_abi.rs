@@ -50,7 +50,7 @@ pub struct DrawRequest {
     /// Stream of the first draw; draw k of start i has stream `first_id + i * n_children + k`. The
     /// same stream gives the same noise whatever else is drawn.
     pub first_id: u64,
-    /// The solver, a JSON object as in a loop's settings: `{"method": "midpoint", "steps": 10}`.
+    /// The solver, a JSON object as in a loop's settings: `{"method": "adams", "steps": 16}`.
     pub solver: *const c_char,
     /// Temperature, K, for a surrogate that takes one; 0: none is given. Since ABI 1.3.
     pub temperature_kelvin: f64,

@@ -37,7 +37,7 @@ pub struct Arguments {
     /// Jumps per chain.
     #[arg(long, default_value_t = 40)]
     pub depth: usize,
-    /// Midpoint steps per draw (two network evaluations each), instead of the default solver.
+    /// Network evaluations per draw, instead of 16.
     #[arg(long)]
     pub steps: Option<usize>,
     /// Random seed.
@@ -98,7 +98,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         budget: a.budget,
         depth: a.depth,
         rng_seed: a.rng_seed,
-        solver: a.steps.map_or(DEFAULT_SOLVER, |steps| Solver::Midpoint { steps }),
+        solver: a.steps.map_or(DEFAULT_SOLVER, |steps| Solver::Adams { steps }),
     };
     if !a.json {
         println!(

@@ -119,7 +119,7 @@ pub fn run(host: &Host, which: Suite, a: &Arguments) -> anyhow::Result<ExitCode>
         library,
         budget: a.budget,
         depth: a.depth,
-        solver: a.steps.map_or(DEFAULT_SOLVER, |steps| Solver::Midpoint { steps }),
+        solver: a.steps.map_or(DEFAULT_SOLVER, |steps| Solver::Adams { steps }),
         rng_seed: a.rng_seed,
         settings,
     };

@@ -152,7 +152,8 @@ impl Session {
         settings: SessionSettings,
     ) -> Result<Self, SessionError> {
         let steps = match settings.solver {
-            Solver::Euler { steps }
+            Solver::Adams { steps }
+            | Solver::Euler { steps }
             | Solver::Midpoint { steps }
             | Solver::Heun { steps }
             | Solver::Rk4 { steps } => steps,
