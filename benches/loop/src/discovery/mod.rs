@@ -202,7 +202,7 @@ pub fn template(request: &Request, system: &str) -> Result<PathBuf> {
         }
         let text = format!(
             "{{\"temperature_kelvin\": {TEMPERATURE_KELVIN}, \"friction_per_ps\": 0.3, \
-             \"step_ps\": 0.004, \"platform\": \"Reference\"}}\n"
+             \"step_ps\": 0.004, \"platform\": \"CPU\", \"threads\": 1}}\n"
         );
         std::fs::write(folder.join("settings.json"), text)?;
     }
