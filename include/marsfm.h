@@ -47,7 +47,7 @@
 /**
  * Minor version of the ABI: grows when something is added.
  */
-#define MARSFM_ABI_MINOR 4
+#define MARSFM_ABI_MINOR 5
 
 /**
  * Success.
@@ -190,7 +190,7 @@
 #define MARSFM_F64 2
 
 /**
- * Integrator: the library's choice, at present the midpoint rule.
+ * Integrator: the library's choice, at present MARSFM_SOLVER_ADAMS with 16 steps.
  */
 #define MARSFM_SOLVER_DEFAULT 0
 
@@ -218,6 +218,12 @@
  * Integrator: Dormand-Prince 5(4), steps chosen for each sample by itself.
  */
 #define MARSFM_SOLVER_DOPRI5 5
+
+/**
+ * Integrator: Adams predictor and corrector, fixed steps that shorten towards t = 1, an evaluation
+ * each.
+ */
+#define MARSFM_SOLVER_ADAMS 6
 
 /**
  * A sample that an engine can start from.
@@ -481,6 +487,22 @@ typedef struct marsfm_model_info_t {
    * Longest chain of the training data, residues.
    */
   uint64_t max_residues;
+  /**
+   * 1 if the model takes a temperature, which sessions choose; 0 if it knows one alone.
+   */
+  uint32_t takes_temperature;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Lowest temperature of the training data, K.
+   */
+  double min_temperature_kelvin;
+  /**
+   * Highest temperature of the training data, K.
+   */
+  double max_temperature_kelvin;
 } marsfm_model_info_t;
 
 /**
@@ -510,7 +532,7 @@ typedef struct marsfm_session_options_t {
    */
   int32_t solver;
   /**
-   * Steps of a fixed-step integrator; 0 means 10. Not used by the others.
+   * Steps of a fixed-step integrator; 0 means 16 of Adams, 10 of the others.
    */
   uint32_t solver_steps;
   /**

@@ -66,7 +66,7 @@ static void topologies(system_t *s)
     marsfm_topology_free(NULL);
 }
 
-static void models(const char *path, const char *no_model)
+static void models(const char *path, const char *no_model, const char *hot)
 {
     marsfm_model_t *model = NULL;
     marsfm_model_options_t options = {0};
@@ -87,12 +87,18 @@ static void models(const char *path, const char *no_model)
     info.struct_size = sizeof info;
     OK(marsfm_model_info(model, &info));
     REQUIRE(info.lag_ps > 0 && info.temperature_kelvin > 0 && info.max_residues >= 4);
+    REQUIRE(!info.takes_temperature && info.max_temperature_kelvin == info.temperature_kelvin);
     OK(marsfm_model_text(model, MARSFM_MODEL_SHA256, text, sizeof text, NULL));
     REQUIRE(strlen(text) == 64);
     EXPECT(marsfm_model_text(model, 77, text, sizeof text, NULL), MARSFM_ERROR_ARGUMENT, "77");
     EXPECT(marsfm_model_text(NULL, 1, text, sizeof text, NULL), MARSFM_ERROR_ARGUMENT, "NULL");
     marsfm_model_free(model);
     marsfm_model_free(NULL);
+    OK(marsfm_model_load(hot, NULL, &model));
+    OK(marsfm_model_info(model, &info));
+    REQUIRE(info.takes_temperature == 1);
+    REQUIRE(info.min_temperature_kelvin == 320 && info.max_temperature_kelvin == 400);
+    marsfm_model_free(model);
 }
 
 static void sessions(system_t *s, const char *path)
@@ -194,11 +200,11 @@ static void jumps(system_t *s, const char *path)
 int main(int argc, char **argv)
 {
     static system_t s;
-    REQUIRE(argc == 4);
+    REQUIRE(argc == 5);
     read_pdb(argv[1], &s);
     versions();
     topologies(&s);
-    models(argv[2], argv[3]);
+    models(argv[2], argv[3], argv[4]);
     sessions(&s, argv[2]);
     jumps(&s, argv[2]);
     puts("errors: ok");

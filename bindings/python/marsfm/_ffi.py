@@ -48,7 +48,10 @@ class TopologyInfo(Record):
 
 class ModelInfo(Record):
     _fields_ = _record(("lag_ps", c.c_double), ("temperature_kelvin", c.c_double),
-                       ("min_residues", c.c_uint64), ("max_residues", c.c_uint64))
+                       ("min_residues", c.c_uint64), ("max_residues", c.c_uint64),
+                       ("takes_temperature", c.c_uint32), ("reserved", c.c_uint32),
+                       ("min_temperature_kelvin", c.c_double),
+                       ("max_temperature_kelvin", c.c_double))
 
 
 class SessionOptions(Record):

@@ -131,6 +131,10 @@ class Model:
         call("marsfm_model_info", self._handle.pointer, c.byref(info))
         self.lag_ps: float = info.lag_ps
         self.temperature_kelvin: float = info.temperature_kelvin
+        #: Lowest and highest temperature that sessions may ask for, K; None: it knows one alone.
+        self.temperatures_kelvin: tuple[float, float] | None = (
+            (info.min_temperature_kelvin, info.max_temperature_kelvin)
+            if info.takes_temperature else None)
 
 
 class Batch:

@@ -244,6 +244,10 @@ mod tests {
             temperature_kelvin: 0.0,
             min_residues: 0,
             max_residues: 0,
+            takes_temperature: 0,
+            reserved: 0,
+            min_temperature_kelvin: 0.0,
+            max_temperature_kelvin: 0.0,
         };
         let mut newer = Newer { ours, more: [0, 0] };
         let at = std::ptr::from_mut(&mut newer).cast::<ModelInfo>();
@@ -254,7 +258,7 @@ mod tests {
             assert!(read_record(at, "x").err().unwrap().message.contains("too old"));
             write_record(at, &ModelInfo { lag_ps: 9.0, ..ours }, "x").unwrap();
         }
-        assert_eq!((newer.ours.struct_size, newer.ours.lag_ps), (40, 9.0));
+        assert_eq!((newer.ours.struct_size, newer.ours.lag_ps), (size_of::<ModelInfo>(), 9.0));
         assert_eq!(newer.more, [0, 7]);
         newer.ours.struct_size = 0;
         let at = std::ptr::from_ref(&newer.ours);

@@ -110,13 +110,21 @@ pub unsafe extern "C" fn marsfm_model_info(model: *const Model, info: *mut Model
     guard("marsfm_model_info", || {
         // SAFETY: as the C contract.
         unsafe {
-            let domain = &handle(model, "model")?.0.card().domain;
+            let card = handle(model, "model")?.0.card();
+            let domain = &card.domain;
+            let one = domain.temperature_kelvin;
+            let (low, high) =
+                (domain.temperatures_kelvin.first(), domain.temperatures_kelvin.last());
             let value = ModelInfo {
                 struct_size: 0,
                 lag_ps: domain.lag_ps,
                 temperature_kelvin: domain.temperature_kelvin,
                 min_residues: domain.residues.0 as u64,
                 max_residues: domain.residues.1 as u64,
+                takes_temperature: u32::from(card.network.temperature),
+                reserved: 0,
+                min_temperature_kelvin: low.copied().unwrap_or(one),
+                max_temperature_kelvin: high.copied().unwrap_or(one),
             };
             write_record(info, &value, "info")
         }

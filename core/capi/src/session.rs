@@ -185,15 +185,18 @@ unsafe fn settings(options: &SessionOptions) -> Checked<SessionSettings> {
     if !(t.is_finite() && t >= 0.0) {
         return Err(Failure::argument(format!("options.temperature_kelvin is {t}")));
     }
-    let steps = if options.solver_steps == 0 { 10 } else { options.solver_steps as usize };
+    let given = |usual: usize| match options.solver_steps {
+        0 => usual,
+        steps => steps as usize,
+    };
     let tolerance = if options.solver_tolerance == 0.0 { 1e-5 } else { options.solver_tolerance };
     let solver = match options.solver {
         MARSFM_SOLVER_DEFAULT if options.solver_steps == 0 => core::DEFAULT_SOLVER,
-        MARSFM_SOLVER_DEFAULT => Solver::Midpoint { steps },
-        MARSFM_SOLVER_EULER => Solver::Euler { steps },
-        MARSFM_SOLVER_MIDPOINT => Solver::Midpoint { steps },
-        MARSFM_SOLVER_HEUN => Solver::Heun { steps },
-        MARSFM_SOLVER_RK4 => Solver::Rk4 { steps },
+        MARSFM_SOLVER_DEFAULT | MARSFM_SOLVER_ADAMS => Solver::Adams { steps: given(16) },
+        MARSFM_SOLVER_EULER => Solver::Euler { steps: given(10) },
+        MARSFM_SOLVER_MIDPOINT => Solver::Midpoint { steps: given(10) },
+        MARSFM_SOLVER_HEUN => Solver::Heun { steps: given(10) },
+        MARSFM_SOLVER_RK4 => Solver::Rk4 { steps: given(10) },
         MARSFM_SOLVER_DOPRI5 => Solver::Dopri5 { rtol: tolerance, atol: tolerance },
         other => return Err(Failure::argument(format!("options.solver is {other}"))),
     };

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_void};
 /// Major version of the ABI: 0 until the first release, then changed only by what breaks callers.
 pub const MARSFM_ABI_MAJOR: u32 = 0;
 /// Minor version of the ABI: grows when something is added.
-pub const MARSFM_ABI_MINOR: u32 = 4;
+pub const MARSFM_ABI_MINOR: u32 = 5;
 
 /// Outcome of a call: MARSFM_OK or one of MARSFM_ERROR_...
 pub type Status = i32;
@@ -71,7 +71,7 @@ pub const MARSFM_F32: i32 = 1;
 /// Element type of positions: double.
 pub const MARSFM_F64: i32 = 2;
 
-/// Integrator: the library's choice, at present the midpoint rule.
+/// Integrator: the library's choice, at present MARSFM_SOLVER_ADAMS with 16 steps.
 pub const MARSFM_SOLVER_DEFAULT: i32 = 0;
 /// Integrator: Euler, fixed steps.
 pub const MARSFM_SOLVER_EULER: i32 = 1;
@@ -83,6 +83,9 @@ pub const MARSFM_SOLVER_HEUN: i32 = 3;
 pub const MARSFM_SOLVER_RK4: i32 = 4;
 /// Integrator: Dormand-Prince 5(4), steps chosen for each sample by itself.
 pub const MARSFM_SOLVER_DOPRI5: i32 = 5;
+/// Integrator: Adams predictor and corrector, fixed steps that shorten towards t = 1, an evaluation
+/// each.
+pub const MARSFM_SOLVER_ADAMS: i32 = 6;
 
 /// A sample that an engine can start from.
 pub const MARSFM_SAMPLE_ACCEPTED: i32 = 0;
@@ -198,6 +201,14 @@ pub struct ModelInfo {
     pub min_residues: u64,
     /// Longest chain of the training data, residues.
     pub max_residues: u64,
+    /// 1 if the model takes a temperature, which sessions choose; 0 if it knows one alone.
+    pub takes_temperature: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Lowest temperature of the training data, K.
+    pub min_temperature_kelvin: f64,
+    /// Highest temperature of the training data, K.
+    pub max_temperature_kelvin: f64,
 }
 
 /// Options of a session. All zero (but struct_size) is the default: nothing known of the caller's
@@ -216,7 +227,7 @@ pub struct SessionOptions {
     pub solvent: *const c_char,
     /// One of MARSFM_SOLVER_...
     pub solver: i32,
-    /// Steps of a fixed-step integrator; 0 means 10. Not used by the others.
+    /// Steps of a fixed-step integrator; 0 means 16 of Adams, 10 of the others.
     pub solver_steps: u32,
     /// Relative and absolute tolerance of MARSFM_SOLVER_DOPRI5; 0 means 1e-5.
     pub solver_tolerance: f64,
@@ -487,7 +498,7 @@ const _: () = {
     assert!(size_of::<Atom>() == 56 && offset_of!(Atom, residue_number) == 48);
     assert!(size_of::<TopologyInfo>() == 24);
     assert!(size_of::<ModelOptions>() == 16);
-    assert!(size_of::<ModelInfo>() == 40);
+    assert!(size_of::<ModelInfo>() == 64);
     assert!(size_of::<SessionOptions>() == 56 && offset_of!(SessionOptions, solver) == 32);
     assert!(size_of::<XyzIn>() == 40 && offset_of!(XyzIn, dtype) == 32);
     assert!(size_of::<XyzOut>() == 40 && offset_of!(XyzOut, dtype) == 32);

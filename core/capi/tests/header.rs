@@ -244,7 +244,8 @@ fn c_and_rust_agree_on_sizes_and_offsets() {
         Atom: struct_size name element residue_name chain insertion residue_number reserved;
         TopologyInfo: struct_size n_atoms n_residues;
         ModelOptions: struct_size device;
-        ModelInfo: struct_size lag_ps temperature_kelvin min_residues max_residues;
+        ModelInfo: struct_size lag_ps temperature_kelvin min_residues max_residues takes_temperature
+            reserved min_temperature_kelvin max_temperature_kelvin;
         SessionOptions: struct_size temperature_kelvin force_field solvent solver solver_steps
             solver_tolerance;
         XyzIn: struct_size data_nm n_atoms stride_bytes dtype reserved;

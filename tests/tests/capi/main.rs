@@ -15,11 +15,15 @@ fn atoms_come_back_in_the_callers_order_and_layout() {
     run(Command::new(program).arg(peptide()).arg(model()));
 }
 
+/// A file that is no model, and a model that takes a temperature.
+fn no_model_and_hot() -> [std::path::PathBuf; 2] {
+    [root().join("README.md"), bench().join("hot.safetensors")]
+}
+
 #[test]
 fn misuse_is_a_status_and_a_message() {
     let program = compile("tests/c/errors.c", "-std=c99", "errors");
-    let no_model = root().join("README.md");
-    run(Command::new(program).arg(peptide()).arg(model()).arg(no_model));
+    run(Command::new(program).arg(peptide()).arg(model()).args(no_model_and_hot()));
 }
 
 #[test]
@@ -179,7 +183,7 @@ fn nothing_is_lost_or_read_out_of_bounds() {
         let model = if name == "seeds" { default_model() } else { model() };
         valgrind.env("RAYON_NUM_THREADS", "1").arg(program).arg(peptide()).arg(model);
         match name {
-            "errors" => valgrind.arg(root().join("README.md")),
+            "errors" => valgrind.args(no_model_and_hot()),
             "seeds" => valgrind.arg(bench()).args(["pdb", "xtc"]),
             _ => &mut valgrind,
         };

@@ -50,14 +50,16 @@ pub fn bench() -> &'static Path {
         let at = |name: &str| folder.path().join(name);
         std::os::unix::fs::symlink(release().join("libmarsfm.so"), at("libmarsfm.so.0")).unwrap();
         std::os::unix::fs::symlink("libmarsfm.so.0", at("libmarsfm.so")).unwrap();
-        std::fs::write(at("model.safetensors"), random_model()).unwrap();
+        std::fs::write(at("model.safetensors"), random_model(&[])).unwrap();
+        std::fs::write(at("hot.safetensors"), random_model(&[320.0, 350.0, 400.0])).unwrap();
         folder
     });
     folder.path()
 }
 
-/// A checkpoint of random weights: nonsense, but finite and never at rest.
-pub fn random_model() -> Vec<u8> {
+/// A checkpoint of random weights: nonsense, but finite and never at rest. It takes a temperature if
+/// there are any that it could have learned from.
+fn random_model(temperatures_kelvin: &[f64]) -> Vec<u8> {
     let network = NetworkConfig {
         embed_dim: 16,
         num_layers: 1,
@@ -66,13 +68,14 @@ pub fn random_model() -> Vec<u8> {
         ipa_head_dim: 4,
         ipa_qk: 2,
         ipa_v: 2,
+        temperature: !temperatures_kelvin.is_empty(),
         ..NetworkConfig::full()
     };
     let values = params::from_recipe(&network, "capi");
     let domain = Domain {
         lag_ps: 10.0,
         temperature_kelvin: 350.0,
-        temperatures_kelvin: Vec::new(),
+        temperatures_kelvin: temperatures_kelvin.to_vec(),
         force_field: "ff14SB".into(),
         solvent: "OBC2".into(),
         termini: "charged".into(),

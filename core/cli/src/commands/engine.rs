@@ -157,6 +157,8 @@ pub struct Demo {
     /// Surrogate, instead of the default one.
     #[arg(long)]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    device: super::DeviceArgument,
     /// Frames of the MD to jump from.
     #[arg(long, default_value_t = 5)]
     parents: usize,
@@ -356,6 +358,7 @@ fn show(host: &Host, a: &Demo) -> Result<ExitCode> {
     let request = DemoRequest {
         files: &files,
         model: &model,
+        device: &a.device.device,
         engine: &a.which.engine,
         options: &options,
         limits: limits(a.which.timeout_s)?,

@@ -35,6 +35,8 @@ pub struct Arguments {
     /// Surrogate, instead of the default one.
     #[arg(long)]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    device: super::DeviceArgument,
     /// Frames of the MD to jump from.
     #[arg(long, default_value_t = 5)]
     parents: usize,
@@ -70,6 +72,7 @@ pub fn run(host: &Host, a: &Arguments) -> Result<ExitCode> {
         systems: &a.systems,
         templates: &a.templates,
         model: &model,
+        device: &a.device.device,
         engine: &a.engine,
         options: &options,
         limits: limits(a.timeout_s)?,

@@ -4,9 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use marsfm_host::{EngineLimits, Host};
+use marsfm_host::{Device, EngineLimits, Host};
 use marsfm_sampling::TreeSpec;
-use marsfm_surrogate::Surrogate;
 use marsfm_trajectory::Frame;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -28,6 +27,8 @@ pub struct DemoRequest<'a> {
     pub files: &'a SystemFiles,
     /// The surrogate.
     pub model: &'a Path,
+    /// Where it computes.
+    pub device: &'a Device,
     /// Name of the engine.
     pub engine: &'a str,
     /// Its options, `template` among them.
@@ -114,7 +115,7 @@ pub fn demo(
 
     event("drawing jumps", 0, 0);
     let md = frames(&system);
-    let (candidates, drawn, accepted) = jumps(request, &system, &labels, &md)?;
+    let (candidates, drawn, accepted) = jumps(host, request, &system, &labels, &md)?;
     ensure!(!candidates.is_empty(), "none of {drawn} draws was accepted: nothing to prepare");
     runner.write_topology(host, request.out)?;
 
@@ -158,12 +159,13 @@ pub fn demo(
 
 /// Accepted samples of all parents, thinned to the most spread ones.
 fn jumps(
+    host: &Host,
     request: &DemoRequest,
     system: &System,
     labels: &Labels,
     md: &[Frame],
 ) -> Result<(Vec<Candidate>, usize, usize)> {
-    let surrogate = Surrogate::load(request.model)?;
+    let surrogate = host.surrogate(request.model, request.device)?;
     let spec = TreeSpec {
         roots: request.draws,
         branching: 0,

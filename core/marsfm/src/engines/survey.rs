@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use marsfm_host::{EngineLimits, Host};
+use marsfm_host::{Device, EngineLimits, Host};
 use marsfm_sampling::{Node, ResidueLibrary, TreeSpec, judge};
 use marsfm_surrogate::Surrogate;
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub struct SurveyRequest<'a> {
     pub templates: &'a Path,
     /// The surrogate.
     pub model: &'a Path,
+    /// Where it computes.
+    pub device: &'a Device,
     /// Name of the engine.
     pub engine: &'a str,
     /// Its options, without `template`.
@@ -160,7 +162,7 @@ pub fn survey(
     mut event: impl FnMut(&str, usize, usize),
 ) -> Result<Survey> {
     let clock = std::time::Instant::now();
-    let surrogate = Surrogate::load(request.model)?;
+    let surrogate = host.surrogate(request.model, request.device)?;
     let training = surrogate.card().training.clone();
     let seen: Vec<String> = training.map(|t| t.systems.into_keys().collect()).unwrap_or_default();
     if let Some(both) = request.systems.iter().find(|s| seen.contains(s)) {
