@@ -21,10 +21,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use cpu_time::ProcessTime;
 use marsfm_geometry::{Conformation, LATENT, ResidueType, build};
-use marsfm_surrogate::candle_core::{DType, Device, Tensor, Var, safetensors as st};
+use marsfm_surrogate::candle_core::{DType, Device, Tensor, safetensors as st};
 use marsfm_surrogate::{
-    Condition, JumpRequest, Layout, Network, NetworkConfig, Solver, Surrogate, Tap, checkpoint,
-    flow_loss, params,
+    Batch, Condition, JumpRequest, Layout, Network, NetworkConfig, Solver, Surrogate, Tap,
+    checkpoint, gradients, params,
 };
 use serde_json::json;
 
@@ -91,6 +91,13 @@ fn read_weights(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     Ok(st::load(path, &Device::Cpu)?.into_iter().collect())
 }
 
+fn values(tensors: &BTreeMap<String, Tensor>) -> Result<params::Values> {
+    let one = |(name, tensor): (&String, &Tensor)| {
+        Ok((name.clone(), (tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?)))
+    };
+    tensors.iter().map(one).collect()
+}
+
 /// Inputs of one evaluation, as the reference takes them.
 struct Case {
     weights: BTreeMap<String, Tensor>,
@@ -145,24 +152,7 @@ impl Case {
         };
         st::save(&Tensors::from([("v".into(), evaluate(&self.weights)?)]), format!("{case}.out"))?;
         if train {
-            let ones = vec![1.0f32; self.x.elem_count()];
-            return timed(rounds, || {
-                let mut vars = Vec::new();
-                let mut tensors = BTreeMap::new();
-                for (name, value) in &self.weights {
-                    let var = Var::from_tensor(value)?;
-                    tensors.insert(name.clone(), var.as_tensor().clone());
-                    vars.push(var);
-                }
-                let v = evaluate(&tensors)?;
-                let weights: Vec<f64> = ones.iter().map(|v| f64::from(*v)).collect();
-                let loss = flow_loss(&v, &self.x, &weights, self.t.len())?.mean_all()?;
-                let gradients = loss.backward()?;
-                std::hint::black_box(
-                    vars.iter().filter_map(|v| gradients.get(v.as_tensor())).count(),
-                );
-                Ok(())
-            });
+            return self.step(rounds);
         }
         // The network is assembled once, as a sampler does; what depends on the time is not kept,
         // because every sample has a time of its own.
@@ -174,14 +164,31 @@ impl Case {
             Ok(())
         })
     }
+
+    /// Loss and gradients as a trainer asks for them, which keeps its parameters.
+    fn step(&self, rounds: usize) -> Result<()> {
+        let x: Vec<f64> = self.x.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+        let batch = Batch {
+            condition: self.condition.clone(),
+            u: x.clone(),
+            weights: vec![1.0; x.len()],
+            t: self.t.clone(),
+            x,
+        };
+        let mut values = values(&self.weights)?;
+        timed(rounds, || {
+            let lent = std::mem::take(&mut values);
+            let (found, back) = gradients(&self.config, lent, &batch, &Device::Cpu)?;
+            values = back;
+            std::hint::black_box(found);
+            Ok(())
+        })
+    }
 }
 
 /// The weights as a checkpoint, which a sampler loads.
 fn write_checkpoint(weights: &Path, out: &Path) -> Result<()> {
-    let mut values = params::Values::new();
-    for (name, tensor) in read_weights(weights)? {
-        values.insert(name, (tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?));
-    }
+    let values = values(&read_weights(weights)?)?;
     Ok(std::fs::write(out, checkpoint::untrained(&NetworkConfig::full(), &values)?)?)
 }
 

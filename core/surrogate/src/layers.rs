@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use crate::SurrogateError;
-use crate::kernels::{Attention, Packed, gated_residual, gelu, linear};
+use crate::kernels::{Attention, Learning, Packed, gated_residual, gelu, linear};
 
 type Result<T> = std::result::Result<T, SurrogateError>;
 
@@ -16,22 +16,25 @@ pub(crate) enum Linear {
     Tensors(Tensor, Tensor),
     /// Constants, laid out.
     Packed(Arc<Packed>),
+    /// Weights that learn and keep their own gradients.
+    Learning(Arc<Learning>),
 }
 
 impl Linear {
-    /// Of a weight `[out, in]` and a bias `[out]`.
-    pub fn new(weight: Tensor, bias: Tensor) -> Result<Self> {
+    /// Of one or several maps of one input, one after the other: weights `[out, in]`, biases `[out]`.
+    pub fn new(maps: &[(Tensor, Tensor)]) -> Result<Self> {
+        let (weight, bias) = match maps {
+            [(weight, bias)] => (weight.clone(), bias.clone()),
+            _ => {
+                let (weights, biases): (Vec<&Tensor>, Vec<&Tensor>) =
+                    maps.iter().map(|(w, b)| (w, b)).unzip();
+                (Tensor::cat(&weights, 0)?, Tensor::cat(&biases, 0)?)
+            }
+        };
         Ok(match Packed::new(&weight, &bias)? {
             Some(packed) => Self::Packed(packed),
             None => Self::Tensors(weight, bias),
         })
-    }
-
-    /// Of several maps of one input, one after the other.
-    pub fn joint(parts: &[(Tensor, Tensor)]) -> Result<Self> {
-        let (weights, biases): (Vec<&Tensor>, Vec<&Tensor>) =
-            parts.iter().map(|(w, b)| (w, b)).unzip();
-        Self::new(Tensor::cat(&weights, 0)?, Tensor::cat(&biases, 0)?)
     }
 
     /// The map.
@@ -39,21 +42,24 @@ impl Linear {
         Ok(match self {
             Self::Tensors(w, b) => linear(x, w, b)?,
             Self::Packed(packed) => packed.apply(x)?,
+            Self::Learning(layer) => layer.apply(x)?,
         })
     }
 
     fn apply_gelu(&self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
-            Self::Tensors(w, b) => gelu(&linear(x, w, b)?)?,
             Self::Packed(packed) => packed.apply_gelu(x)?,
+            Self::Tensors(..) | Self::Learning(_) => gelu(&self.apply(x)?)?,
         })
     }
 
     /// h + chunk `gate` of mods × the map of x.
     pub fn gated(&self, x: &Tensor, h: &Tensor, mods: &Tensor, gate: usize) -> Result<Tensor> {
         Ok(match self {
-            Self::Tensors(w, b) => gated_residual(h, &linear(x, w, b)?, mods, gate)?,
             Self::Packed(packed) => packed.gated(x, h, mods, gate)?,
+            Self::Tensors(..) | Self::Learning(_) => {
+                gated_residual(h, &self.apply(x)?, mods, gate)?
+            }
         })
     }
 }

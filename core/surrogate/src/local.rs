@@ -4,9 +4,7 @@
 //! depends on (model, start, rng_seed, id) and on nothing else; on one processor type it is
 //! bit-equal for any number of threads. Other devices get the same noise and round differently.
 
-use std::collections::BTreeMap;
-
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use marsfm_geometry::{Conformation, LATENT, latent};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -15,8 +13,8 @@ use rand_distr::{Distribution, StandardNormal};
 use crate::backend::{Backend, Batch, LossAndGradients};
 use crate::params::Values;
 use crate::{
-    Condition, JumpRequest, MaskedTorsions, Network, NetworkConfig, Solver, SurrogateError, Tap,
-    Window, condition_of, flow_loss, params, solve, upstream,
+    Condition, JumpRequest, Learner, MaskedTorsions, Network, NetworkConfig, Solver,
+    SurrogateError, Tap, Window, condition_of, flow_loss, params, solve, upstream,
 };
 
 /// Tokens (samples × frames × residues) worth one network call on a CPU: large enough for the
@@ -42,10 +40,7 @@ impl Local {
         values: Values,
         device: &Device,
     ) -> Result<Self, SurrogateError> {
-        let mut tensors = params::Tensors::new();
-        for (name, (shape, data)) in values {
-            tensors.insert(name, Tensor::from_vec(data, shape, device)?);
-        }
+        let tensors = params::into_tensors(values, device)?;
         let name = match device.location() {
             candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
             candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
@@ -186,7 +181,8 @@ impl Backend for Local {
         parameters: &Values,
         batch: &Batch,
     ) -> Result<LossAndGradients, SurrogateError> {
-        gradients(self.network.config(), parameters, batch, self.network.device())
+        let (config, device) = (self.network.config(), self.network.device());
+        Ok(gradients(config, parameters.clone(), batch, device)?.0)
     }
 }
 
@@ -230,28 +226,18 @@ pub fn loss(network: &Network, batch: &Batch) -> Result<f64, SurrogateError> {
     Ok(f64::from(loss_of(network, batch)?.to_scalar::<f32>()?))
 }
 
-/// Mean loss of a batch and the gradient of every parameter that takes part, at `values`.
+/// Mean loss of a batch and the gradient of every parameter that takes part, at `values`, which are
+/// given back.
 pub fn gradients(
     config: &NetworkConfig,
-    values: &Values,
+    values: Values,
     batch: &Batch,
     device: &Device,
-) -> Result<LossAndGradients, SurrogateError> {
-    let mut vars = BTreeMap::new();
-    let mut tensors = params::Tensors::new();
-    for (name, tensor) in params::tensors(values, DType::F32, device)? {
-        let var = Var::from_tensor(&tensor)?;
-        tensors.insert(name.clone(), var.as_tensor().clone());
-        vars.insert(name, var);
-    }
-    let network = Network::new(config, &tensors)?;
-    let loss = loss_of(&network, batch)?;
-    let store = loss.backward()?;
-    let mut gradients = BTreeMap::new();
-    for (name, var) in vars {
-        if let Some(g) = store.get(var.as_tensor()) {
-            gradients.insert(name, g.flatten_all()?.to_vec1::<f32>()?);
-        }
-    }
-    Ok((f64::from(loss.to_scalar::<f32>()?), gradients))
+) -> Result<(LossAndGradients, Values), SurrogateError> {
+    let learner = Learner::new(config, values, DType::F32, device)?;
+    let (loss, gradients) = {
+        let loss = loss_of(learner.network(), batch)?;
+        (f64::from(loss.to_scalar::<f32>()?), learner.gradients(&loss)?)
+    };
+    Ok(((loss, gradients), learner.into_values()))
 }

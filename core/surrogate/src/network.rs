@@ -133,6 +133,31 @@ pub struct Network {
     memory: Memory,
 }
 
+/// Where a network's parameters come from, by name.
+pub(crate) trait Parameters {
+    /// A tensor.
+    fn tensor(&self, name: &str) -> Result<Tensor>;
+
+    /// Linear maps of one input as one layer.
+    fn linear(&self, names: &[String]) -> Result<Linear> {
+        Linear::new(&self.maps(names)?)
+    }
+
+    /// The weights and biases of linear maps.
+    fn maps(&self, names: &[String]) -> Result<Vec<(Tensor, Tensor)>> {
+        let one = |name: &String| {
+            Ok((self.tensor(&format!("{name}.weight"))?, self.tensor(&format!("{name}.bias"))?))
+        };
+        names.iter().map(one).collect()
+    }
+}
+
+impl<F: Fn(&str) -> Option<Tensor>> Parameters for F {
+    fn tensor(&self, name: &str) -> Result<Tensor> {
+        self(name).ok_or_else(|| SurrogateError::Input(format!("parameter {name} is missing")))
+    }
+}
+
 /// What of a condition does not depend on t: computed once per ODE (METHOD 5.3).
 pub struct Prepared {
     condition: Condition,
@@ -155,30 +180,20 @@ impl Network {
     /// Assembles a network from named tensors (all of one type, on one device). Joint projections
     /// are concatenated here, so gradients flow back to the named parameters.
     pub fn new(config: &NetworkConfig, tensors: &Tensors) -> Result<Self> {
-        Self::assemble(config, |name| tensors.get(name).cloned())
+        Self::assemble(config, &|name: &str| tensors.get(name).cloned())
     }
 
     /// The same of tensors that nobody else needs: each is given up as soon as it is laid out, so
     /// that the parameters are hardly ever held twice.
     pub(crate) fn consuming(config: &NetworkConfig, tensors: Tensors) -> Result<Self> {
         let tensors = RefCell::new(tensors);
-        Self::assemble(config, |name| tensors.borrow_mut().remove(name))
+        Self::assemble(config, &|name: &str| tensors.borrow_mut().remove(name))
     }
 
-    fn assemble(config: &NetworkConfig, find: impl Fn(&str) -> Option<Tensor>) -> Result<Self> {
-        let get = |name: &str| -> Result<Tensor> {
-            find(name).ok_or_else(|| SurrogateError::Input(format!("parameter {name} is missing")))
-        };
-        let parts = |name: &str| -> Result<(Tensor, Tensor)> {
-            Ok((get(&format!("{name}.weight"))?, get(&format!("{name}.bias"))?))
-        };
-        let layer = |name: &str| -> Result<Linear> {
-            let (weight, bias) = parts(name)?;
-            Linear::new(weight, bias)
-        };
-        let joint = |names: &[String]| -> Result<Linear> {
-            Linear::joint(&names.iter().map(|n| parts(n)).collect::<Result<Vec<_>>>()?)
-        };
+    pub(crate) fn assemble(config: &NetworkConfig, parameters: &impl Parameters) -> Result<Self> {
+        let get = |name: &str| parameters.tensor(name);
+        let layer = |name: &str| parameters.linear(&[name.to_owned()]);
+        let joint = |names: &[String]| parameters.linear(names);
         let c = config.embed_dim;
         let attention = |name: String| -> Result<SelfAttention> {
             let part = |p: &str| format!("{name}.attn.{p}");

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use marsfm_geometry::LATENT;
 
 use crate::kernels::composed;
-use crate::{Condition, Layout, Network, NetworkConfig, Tap, params};
+use crate::{Condition, Layout, Learner, Network, NetworkConfig, Tap, params};
 
 /// Two chains of five residues, the second one residue shorter.
 fn condition(frames: usize) -> Condition {
@@ -29,14 +29,8 @@ fn condition(frames: usize) -> Condition {
 }
 
 /// The velocity of a network at some times and temperatures.
-fn velocity(
-    config: &NetworkConfig,
-    tensors: &params::Tensors,
-    t: &[f64],
-    kelvin: Option<[f64; 2]>,
-) -> Tensor {
-    let network = Network::new(config, tensors).unwrap();
-    let (frames, dtype) = (config.frames, network.dtype());
+fn velocity(network: &Network, t: &[f64], kelvin: Option<[f64; 2]>) -> Tensor {
+    let (frames, dtype) = (network.config().frames, network.dtype());
     let rows = 10 * frames;
     let x: Vec<f64> = (0..rows * LATENT).map(|k| (0.11 * k as f64).cos()).collect();
     let x = Tensor::from_vec(x, (rows, LATENT), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
@@ -52,7 +46,7 @@ fn run(config: &NetworkConfig, dtype: DType) -> (Vec<f64>, BTreeMap<String, Vec<
         tensors.iter().map(|(n, t)| (n.clone(), Var::from_tensor(t).unwrap())).collect();
     let tensors = vars.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
     let kelvin = config.temperature.then_some([320.0, 450.0]);
-    let v = velocity(config, &tensors, &[0.3, 0.8], kelvin);
+    let v = velocity(&Network::new(config, &tensors).unwrap(), &[0.3, 0.8], kelvin);
     let store = v.sqr().unwrap().mean_all().unwrap().backward().unwrap();
     let wide = |t: &Tensor| -> Vec<f64> {
         t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
@@ -62,6 +56,35 @@ fn run(config: &NetworkConfig, dtype: DType) -> (Vec<f64>, BTreeMap<String, Vec<
         (n.clone(), wide(g))
     });
     (wide(&v), gradients.collect())
+}
+
+/// The same by a network whose layers keep their own gradients, and the parameters it gives back.
+fn learned(config: &NetworkConfig) -> (Vec<f64>, BTreeMap<String, Vec<f64>>, params::Values) {
+    let values = params::from_recipe(config, "devices");
+    let learner = Learner::new(config, values, DType::F32, &Device::Cpu).unwrap();
+    let kelvin = config.temperature.then_some([320.0, 450.0]);
+    let v = velocity(learner.network(), &[0.3, 0.8], kelvin);
+    let gradients = learner.gradients::<f32>(&v.sqr().unwrap().mean_all().unwrap()).unwrap();
+    let wide = |g: Vec<f32>| g.into_iter().map(f64::from).collect();
+    let v = wide(v.flatten_all().unwrap().to_vec1().unwrap());
+    let gradients = gradients.into_iter().map(|(n, g)| (n, wide(g))).collect();
+    (v, gradients, learner.into_values())
+}
+
+#[test]
+fn a_learner_computes_and_learns_what_the_network_does() {
+    for temperature in [false, true] {
+        let config = NetworkConfig { temperature, ..small() };
+        let (v, gradients, values) = learned(&config);
+        let plain = run(&config, DType::F32);
+        assert!(apart(&v, &plain.0) < 2e-5);
+        assert!(gradients.keys().eq(plain.1.keys()), "every parameter has a gradient");
+        for (name, g) in &gradients {
+            let g = apart(g, &plain.1[name]);
+            assert!(g < 2e-4, "{name} {g:.1e}");
+        }
+        assert_eq!(values, params::from_recipe(&config, "devices"));
+    }
 }
 
 /// Largest difference, as a share of the largest number.

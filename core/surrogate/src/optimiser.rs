@@ -90,6 +90,23 @@ impl Optimiser {
         self.slots.iter().map(|(n, s)| (n.clone(), (s.shape.clone(), s.value.clone()))).collect()
     }
 
+    /// The current parameters themselves; until they are given back there are none here.
+    pub fn lend(&mut self) -> Values {
+        let lent = |(n, s): (&String, &mut Slot)| {
+            (n.clone(), (s.shape.clone(), std::mem::take(&mut s.value)))
+        };
+        self.slots.iter_mut().map(lent).collect()
+    }
+
+    /// Takes lent parameters back.
+    pub fn give_back(&mut self, values: Values) {
+        for (name, (_, value)) in values {
+            if let Some(slot) = self.slots.get_mut(&name) {
+                slot.value = value;
+            }
+        }
+    }
+
     /// The averaged parameters.
     pub fn averaged(&self) -> Values {
         self.slots.iter().map(|(n, s)| (n.clone(), (s.shape.clone(), s.ema.clone()))).collect()

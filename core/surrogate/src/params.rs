@@ -195,3 +195,11 @@ pub fn tensors(values: &Values, dtype: DType, device: &Device) -> Result<Tensors
         })
         .collect()
 }
+
+/// Values as tensors of single precision, without a copy on the CPU.
+pub fn into_tensors(values: Values, device: &Device) -> Result<Tensors, SurrogateError> {
+    let one = |(name, (shape, data)): (String, (Vec<usize>, Vec<f32>))| {
+        Ok((name, Tensor::from_vec(data, shape, device)?))
+    };
+    values.into_iter().map(one).collect()
+}

@@ -108,7 +108,7 @@ impl Trainer<'_> {
         while optimiser.step < steps && go_on {
             let step = optimiser.step;
             let data = self.sets.at(rng_seed, step).batch(batch, rng_seed, step)?;
-            let (loss, gradients) = self.gradients(&optimiser.values(), data)?;
+            let (loss, gradients) = self.gradients(&mut optimiser, data)?;
             if !loss.is_finite() {
                 return Err(TrainingError::Diverged { step, loss });
             }
@@ -150,17 +150,22 @@ impl Trainer<'_> {
     /// (of equal size), summed in their order.
     fn gradients(
         &self,
-        values: &params::Values,
+        optimiser: &mut Optimiser,
         batch: Batch,
     ) -> Result<LossAndGradients, TrainingError> {
         let network = &self.recipe.network;
-        let of = |part: &Batch| match &self.backend {
-            Some(backend) => backend.gradients(values, part),
-            None => marsfm_surrogate::gradients(network, values, part, &Device::Cpu),
+        let mut of = |part: &Batch| -> Result<LossAndGradients, TrainingError> {
+            if let Some(backend) = &self.backend {
+                return Ok(backend.gradients(&optimiser.values(), part)?);
+            }
+            let values = optimiser.lend();
+            let (found, values) = marsfm_surrogate::gradients(network, values, part, &Device::Cpu)?;
+            optimiser.give_back(values);
+            Ok(found)
         };
         let parts = self.recipe.run.accumulate;
         if parts == 1 {
-            return Ok(of(&batch)?);
+            return of(&batch);
         }
         let share = 1.0 / parts as f64;
         let (mut loss, mut sum) = (0.0, BTreeMap::<String, Vec<f32>>::new());

@@ -125,7 +125,9 @@ fn every_parameter_learns_from_windows() {
     };
     let values = marsfm_surrogate::params::from_recipe(&network, "windows");
     let batch = set(2).batch(2, 1, 0).unwrap();
-    let (loss, gradients) = gradients(&network, &values, &batch, &Device::Cpu).unwrap();
+    let ((loss, gradients), same) =
+        gradients(&network, values.clone(), &batch, &Device::Cpu).unwrap();
+    assert_eq!(same, values, "the parameters that were given back");
     assert!(loss.is_finite() && loss > 0.0);
     for name in values.keys() {
         let g = gradients.get(name).unwrap_or_else(|| panic!("{name} got no gradient"));

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use marsfm_geometry::{Conformation, LATENT, ResidueType, Rigid};
 use marsfm_host::{Device, Host};
-use marsfm_surrogate::candle_core::{DType, Device as Tensors, Tensor, Var};
+use marsfm_surrogate::candle_core::{DType, Device as Tensors, Tensor};
 use marsfm_surrogate::{
-    Condition, Layout, Network, NetworkConfig, Path, Prepared, Solver, Tap, checkpoint, params,
-    solve,
+    Condition, Layout, Learner, Network, NetworkConfig, Path, Prepared, Solver, Tap, checkpoint,
+    params, solve,
 };
 
 use super::{Case, Report, max_abs_diff};
@@ -308,14 +308,8 @@ impl Check<'_> {
         self.dense(report, "train.xt", &xt, self.config.frames)?;
         self.dense(report, "train.ut", &ut, self.config.frames)?;
 
-        let mut vars = BTreeMap::new();
-        let mut tensors = params::Tensors::new();
-        for (name, tensor) in params::tensors(values, self.dtype, &Tensors::Cpu)? {
-            let var = Var::from_tensor(&tensor)?;
-            tensors.insert(name.clone(), var.as_tensor().clone());
-            vars.insert(name, var);
-        }
-        let network = Network::new(&self.config, &tensors)?;
+        let learner = Learner::new(&self.config, values.clone(), self.dtype, &Tensors::Cpu)?;
+        let network = learner.network();
         let prepared =
             network.prepare(self.condition()?, self.config.frames, &mut Tap::default())?;
         let v = network.velocity(&self.latent("train.xt")?, &t, &prepared, &mut Tap::default())?;
@@ -328,15 +322,19 @@ impl Check<'_> {
         if self.valid.padded() && !self.case.names().any(|n| n.starts_with("grad.")) {
             return Ok(());
         }
-        let gradients = loss.mean_all()?.backward()?;
+        let loss = loss.mean_all()?;
+        let gradients: BTreeMap<String, Vec<f64>> = if self.dtype == DType::F64 {
+            learner.gradients(&loss)?
+        } else {
+            let wide = |g: Vec<f32>| g.into_iter().map(f64::from).collect();
+            learner.gradients(&loss)?.into_iter().map(|(name, g)| (name, wide(g))).collect()
+        };
         for name in self.case.names().filter_map(|n| n.strip_prefix("grad.")) {
-            let var = vars.get(name).with_context(|| format!("no parameter {name}"))?;
-            let got = gradients
-                .get(var.as_tensor())
-                .with_context(|| format!("parameter {name} got no gradient"))?;
+            let got =
+                gradients.get(name).with_context(|| format!("parameter {name} got no gradient"))?;
             let want = &self.case.get(&format!("grad.{name}"))?.data;
             let scale = want.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
-            let err = max_abs_diff(&f64s(got)?, want) / scale;
+            let err = max_abs_diff(got, want) / scale;
             report.check(&format!("grad.{name}"), err, self.tolerance.gradient, "rel_to_max");
         }
         Ok(())

@@ -1,11 +1,13 @@
 //! Element-wise operations of the blocks: gelu in its exact erf form, and the gated residual
 //! h + gate·y with a per-group gate.
 
+#![allow(unsafe_code)]
+
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::op::{block_rows, by_dtype, by_row_blocks, elements, fused, stored};
-use super::real::Real;
+use super::real::{Real, dispatch};
 
 /// x Φ(x).
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
@@ -48,12 +50,16 @@ fn gelu_forward<T: Real>(s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shap
     let mut y = vec![T::zero(); x.len()];
     by_row_blocks(&mut y, 1, block_rows(1), |first, y| {
         let x = &x[first..][..y.len()];
-        T::normal_cdf(x, y);
-        for (y, x) in y.iter_mut().zip(x) {
-            *y *= *x;
-        }
+        dispatch!([T] gelu_of(x: &[T], y: &mut [T]) -> ());
     });
     stored(y, l.shape().clone())
+}
+
+#[inline(always)]
+fn gelu_of<T: Real>(x: &[T], y: &mut [T]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = *x * T::normal_cdf(*x);
+    }
 }
 
 /// d(xΦ(x)) = Φ(x) + x φ(x).
@@ -65,17 +71,21 @@ fn gelu_backward<T: Real>(
 ) -> Result<(CpuStorage, Shape)> {
     let (x, g) = (elements::<T>(x, lx)?, elements::<T>(g, lg)?);
     let mut y = vec![T::zero(); x.len()];
-    let norm = T::of(1.0 / (2.0 * std::f64::consts::PI).sqrt());
     by_row_blocks(&mut y, 1, block_rows(1), |first, y| {
         let (x, g) = (&x[first..][..y.len()], &g[first..][..y.len()]);
-        let mut density: Vec<T> = x.iter().map(|v| *v * *v * T::of(-0.5)).collect();
-        T::exp_slice(&mut density);
-        T::normal_cdf(x, y);
-        for i in 0..y.len() {
-            y[i] = g[i] * (y[i] + x[i] * density[i] * norm);
-        }
+        dispatch!([T] gelu_grad_of(x: &[T], g: &[T], y: &mut [T]) -> ());
     });
     stored(y, lx.shape().clone())
+}
+
+#[inline(always)]
+fn gelu_grad_of<T: Real>(x: &[T], g: &[T], y: &mut [T]) {
+    let norm = T::of(1.0 / (2.0 * std::f64::consts::PI).sqrt());
+    let mut density: Vec<T> = x.iter().map(|v| *v * *v * T::of(-0.5)).collect();
+    T::exp_slice(&mut density);
+    for i in 0..y.len() {
+        y[i] = g[i] * (T::normal_cdf(x[i]) + x[i] * density[i] * norm);
+    }
 }
 
 /// h `[rows, C]` + mods chunk `gate` of `[groups, chunks·C]` × y `[rows, C]`.

@@ -13,7 +13,10 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Te
 use rayon::prelude::*;
 
 use super::op::{Shared, by_dtype, elements, fused, stored};
-use super::real::{Real, axpy, dispatch, dot, largest, padded, small_product, sum_of};
+use super::real::{
+    Real, add_transposed_product, axpy, dispatch, dot, largest, padded, small_product, sum_of,
+    transpose,
+};
 
 /// Along which axis of the `[B, T, L]` tokens a sequence runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,15 +152,16 @@ struct Head<T> {
     p: Vec<T>,
 }
 
+/// The tensors of one call and what they are made of: C channels, `hd` to a head, n positions.
 struct Kernel<'a, T> {
     op: &'a Attention,
     qkv: &'a [T],
     bias: &'a [T],
-    cos: Vec<T>,
-    sin: Vec<T>,
     c: usize,
     hd: usize,
     n: usize,
+    cos: Vec<T>,
+    sin: Vec<T>,
 }
 
 impl<'a, T: Real> Kernel<'a, T> {
@@ -215,28 +219,27 @@ impl<'a, T: Real> Kernel<'a, T> {
         }
         self.turn(&self.bias[h * hd..][..hd], n, T::one(), false, &mut head.k[n * w..][..hd]);
         head.v[n * w..][..hd].copy_from_slice(&self.bias[c + h * hd..][..hd]);
-        for (j, k) in head.k.chunks_exact(w).enumerate() {
-            for (d, k) in k[..hd].iter().enumerate() {
-                head.k_t[d * keys + j] = *k;
-            }
-        }
+        transpose(&head.k, w, keys, &mut head.k_t);
         small_product((hd, keys), (&head.q, w), &head.k_t, &mut head.p);
         for p in head.p.chunks_exact_mut(keys) {
             if let Some(mask) = &self.op.mask {
                 let masked = (0..n).filter(|j| !mask[first + j * step]);
                 masked.for_each(|j| p[j] = T::of(f64::NEG_INFINITY));
             }
-            softmax(&mut p[..=n]);
+            softmax(p, n + 1);
         }
     }
 }
 
-/// Softmax of one row in place. A masked entry (-∞) gets at most e⁻⁸⁷ of the largest weight.
+/// Softmax of the first n of a row in place; the rest, there for whole lanes, is set to zero. A
+/// masked entry (-∞) gets at most e⁻⁸⁷ of the largest weight.
 #[inline(always)]
-pub fn softmax<T: Real>(p: &mut [T]) {
+pub fn softmax<T: Real>(p: &mut [T], n: usize) {
+    p[n..].fill(T::of(f64::NEG_INFINITY));
     let max = largest(p);
     p.iter_mut().for_each(|v| *v -= max);
     T::exp_slice(p);
+    p[n..].fill(T::zero());
     let inverse = T::one() / sum_of(p.len(), |i| p[i]);
     p.iter_mut().for_each(|v| *v *= inverse);
 }
@@ -296,30 +299,47 @@ impl CustomOp3 for FusedGrad {
 type Arg<'a> = (&'a CpuStorage, &'a Layout);
 
 /// Tokens worth one task.
-const TOKENS: usize = 64;
+const TOKENS: usize = 16;
+/// Length of a sequence that is worth several tasks.
+const LONG: usize = 64;
 
-/// Sequences per task.
-fn sequences_per_task(n: usize) -> usize {
-    (TOKENS / n.max(1)).max(1)
+/// How the work is cut, whatever the number of threads: sequences per task, and the parts into which
+/// the heads of long ones are cut.
+struct Cut {
+    total: usize,
+    per_task: usize,
+    heads: usize,
+    groups: usize,
 }
 
-/// Parts that the heads of a sequence are cut into: a long one is worth several tasks.
-fn head_groups(n: usize, heads: usize) -> usize {
-    if n >= TOKENS { heads.min(4) } else { 1 }
+impl Cut {
+    fn new(op: &Attention) -> Self {
+        let (n, total) = (op.length(), op.sequences());
+        let per_task = (TOKENS / n.max(1)).max(1);
+        let groups = if n >= LONG { op.heads.min(4) } else { 1 };
+        Self { total, per_task, heads: op.heads, groups }
+    }
+
+    fn tasks(&self) -> usize {
+        self.total.div_ceil(self.per_task) * self.groups
+    }
+
+    /// The sequences and heads of a task.
+    fn part(&self, task: usize) -> (Range<usize>, Range<usize>) {
+        let (task, group) = (task / self.groups, task % self.groups);
+        let heads = |group: usize| group * self.heads / self.groups;
+        let sequences = task * self.per_task..((task + 1) * self.per_task).min(self.total);
+        (sequences, heads(group)..heads(group + 1))
+    }
 }
 
 fn forward<T: Real>(x: Arg, b: Arg, op: &Attention) -> Result<(CpuStorage, Shape)> {
     let (rows, c) = (x.1.shape().dims2()?.0, b.1.shape().dims2()?.1);
     let kernel = Kernel::new(op, elements::<T>(x.0, x.1)?, elements::<T>(b.0, b.1)?, c);
-    let (total, per_task) = (op.sequences(), sequences_per_task(kernel.n));
     let mut y = vec![T::zero(); rows * c];
-    let out = Shared(y.as_mut_ptr());
-    let groups = head_groups(kernel.n, op.heads);
-    (0..total.div_ceil(per_task) * groups).into_par_iter().for_each(|task| {
-        let (task, group) = (task / groups, task % groups);
-        let sequences = (task * per_task)..((task + 1) * per_task).min(total);
-        let heads = group * op.heads / groups..(group + 1) * op.heads / groups;
-        let (kernel, out, part) = (&kernel, &out, (sequences, heads));
+    let (cut, out) = (Cut::new(op), Shared(y.as_mut_ptr()));
+    (0..cut.tasks()).into_par_iter().for_each(|task| {
+        let (kernel, out, part) = (&kernel, &out, cut.part(task));
         dispatch!([T] forward_task(kernel: &Kernel<T>, part: (Range<usize>, Range<usize>), out: &Shared<T>) -> ());
     });
     stored(y, (rows, c))
@@ -352,16 +372,15 @@ fn backward<T: Real>(x: Arg, b: Arg, g: Arg, op: &Attention) -> Result<(CpuStora
     let (rows, c) = (x.1.shape().dims2()?.0, b.1.shape().dims2()?.1);
     let grad = elements::<T>(g.0, g.1)?;
     let kernel = Kernel::new(op, elements::<T>(x.0, x.1)?, elements::<T>(b.0, b.1)?, c);
-    let (total, per_task) = (op.sequences(), sequences_per_task(kernel.n));
     let mut packed = vec![T::zero(); rows * 3 * c + 2 * c];
-    let out = Shared(packed.as_mut_ptr());
+    let (cut, out) = (Cut::new(op), Shared(packed.as_mut_ptr()));
     let task = |task: usize| {
-        let sequences = (task * per_task)..((task + 1) * per_task).min(total);
-        let (kernel, out) = (&kernel, &out);
+        let (kernel, out, part) = (&kernel, &out, cut.part(task));
         dispatch!([T] backward_task(
-            kernel: &Kernel<T>, sequences: Range<usize>, grad: &[T], out: &Shared<T>) -> Vec<T>)
+            kernel: &Kernel<T>, part: (Range<usize>, Range<usize>), grad: &[T], out: &Shared<T>)
+            -> Vec<T>)
     };
-    let biases: Vec<Vec<T>> = (0..total.div_ceil(per_task)).into_par_iter().map(task).collect();
+    let biases: Vec<Vec<T>> = (0..cut.tasks()).into_par_iter().map(task).collect();
     for bias in biases {
         axpy(T::one(), &bias, &mut packed[rows * 3 * c..]);
     }
@@ -369,40 +388,39 @@ fn backward<T: Real>(x: Arg, b: Arg, g: Arg, op: &Attention) -> Result<(CpuStora
     stored(packed, len)
 }
 
-/// Writes dqkv of some sequences and returns their share of dbias.
+/// Writes dqkv of some heads of some sequences and returns their share of dbias.
 #[inline(always)]
 fn backward_task<T: Real>(
     kernel: &Kernel<T>,
-    sequences: Range<usize>,
+    (sequences, heads): (Range<usize>, Range<usize>),
     grad: &[T],
     out: &Shared<T>,
 ) -> Vec<T> {
     let (n, hd, c, (w, keys)) = (kernel.n, kernel.hd, kernel.c, kernel.widths());
     let zeros = |len| vec![T::zero(); len];
     let (mut dbias, mut head) = (zeros(2 * c), kernel.scratch());
-    let (mut dq, mut dk, mut dv) = (zeros(n * hd), zeros((n + 1) * hd), zeros((n + 1) * hd));
-    let (mut dp, mut turned) = (zeros(n + 1), zeros(hd));
+    let (mut dy, mut v_t, mut dp) = (zeros(n * w), zeros(w * keys), zeros(n * keys));
+    let (mut dq, mut dk, mut dv) = (zeros(n * w), zeros(keys * w), zeros(keys * w));
+    let mut turned = zeros(hd);
     for s in sequences {
         let (first, step) = kernel.op.tokens(s);
-        for h in 0..kernel.op.heads {
+        for h in heads.clone() {
             kernel.attend(s, h, &mut head);
-            for d in [&mut dq, &mut dk, &mut dv] {
-                d.fill(T::zero());
+            for (i, dy) in dy.chunks_exact_mut(w).enumerate() {
+                dy[..hd].copy_from_slice(&grad[(first + i * step) * c + h * hd..][..hd]);
             }
-            for i in 0..n {
-                let dy = &grad[(first + i * step) * c + h * hd..][..hd];
-                let p = &head.p[i * keys..][..n + 1];
-                for j in 0..=n {
-                    dp[j] = dot(dy, &head.v[j * w..][..hd]);
-                    axpy(p[j], dy, &mut dv[j * hd..][..hd]);
-                }
-                let mean = dot(p, &dp);
-                for j in 0..=n {
-                    let dlogit = p[j] * (dp[j] - mean);
-                    axpy(dlogit, &head.k[j * w..][..hd], &mut dq[i * hd..][..hd]);
-                    axpy(dlogit, &head.q[i * w..][..hd], &mut dk[j * hd..][..hd]);
-                }
+            transpose(&head.v, w, keys, &mut v_t);
+            small_product((w, keys), (&dy, w), &v_t, &mut dp);
+            dv.fill(T::zero());
+            add_transposed_product((n, w), (&head.p, keys), &dy, &mut dv);
+            // The gradient of the logits, in place.
+            for (dp, p) in dp.chunks_exact_mut(keys).zip(head.p.chunks_exact(keys)) {
+                let mean = dot(p, dp);
+                dp.iter_mut().zip(p).for_each(|(d, p)| *d = *p * (*d - mean));
             }
+            small_product((n + 1, w), (&dp, keys), &head.k, &mut dq);
+            dk.fill(T::zero());
+            add_transposed_product((n, w), (&dp, keys), &head.q, &mut dk);
             for i in 0..n {
                 let at = (first + i * step) * 3 * c + h * hd;
                 let put = |part: usize, values: &[T]| {
@@ -410,15 +428,15 @@ fn backward_task<T: Real>(
                     // `[rows, 3c]`.
                     unsafe { out.write(at + part * c, values) }
                 };
-                kernel.turn(&dq[i * hd..][..hd], i, kernel.scale(), true, &mut turned);
+                kernel.turn(&dq[i * w..][..hd], i, kernel.scale(), true, &mut turned);
                 put(0, &turned);
-                kernel.turn(&dk[i * hd..][..hd], i, T::one(), true, &mut turned);
+                kernel.turn(&dk[i * w..][..hd], i, T::one(), true, &mut turned);
                 put(1, &turned);
-                put(2, &dv[i * hd..][..hd]);
+                put(2, &dv[i * w..][..hd]);
             }
-            kernel.turn(&dk[n * hd..][..hd], n, T::one(), true, &mut turned);
+            kernel.turn(&dk[n * w..][..hd], n, T::one(), true, &mut turned);
             axpy(T::one(), &turned, &mut dbias[h * hd..][..hd]);
-            axpy(T::one(), &dv[n * hd..][..hd], &mut dbias[c + h * hd..][..hd]);
+            axpy(T::one(), &dv[n * w..][..hd], &mut dbias[c + h * hd..][..hd]);
         }
     }
     dbias

@@ -13,8 +13,11 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 use rayon::prelude::*;
 
 use super::attention::softmax;
-use super::op::{by_dtype, elements, fused, stored};
-use super::real::{LANES, Real, axpy, dispatch, dot, padded, small_product};
+use super::op::{Shared, by_dtype, elements, fused, stored};
+use super::real::{
+    Real, add_scaled, add_transposed_product, axpy, by_columns, dispatch, dot, lanes, padded,
+    small_product, sum_of, transpose,
+};
 
 /// Sizes of the point attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,8 +151,8 @@ struct Sample<'a, T> {
     mask: Option<&'a [bool]>,
 }
 
-/// One head of one sample, gathered: scalars and global points, rows of residues; keys also
-/// transposed, `[channels, padded(L)]`; rows of v padded to whole lanes.
+/// One head of one sample, gathered: scalars and global points, rows of residues padded to whole
+/// lanes; keys also transposed, `[channels, padded(L)]`.
 struct Head<T> {
     q: Vec<T>,
     k: Vec<T>,
@@ -179,7 +182,7 @@ impl<'a, T: Real> Sample<'a, T> {
         let (l, width) = (self.op.dims.1, s.projection());
         let (kv0, qp0) = (heads * c, 3 * heads * c);
         let kp0 = qp0 + 3 * heads * pq;
-        let (qk, vw) = (c + 3 * pq, padded(c + 3 * pv));
+        let (qk, vw) = (padded(c + 3 * pq), padded(c + 3 * pv));
         let (mut q, mut k, mut v) =
             (vec![T::zero(); l * qk], vec![T::zero(); l * qk], vec![T::zero(); l * vw]);
         for i in 0..l {
@@ -204,9 +207,7 @@ impl<'a, T: Real> Sample<'a, T> {
             if weight > T::of(20.0) { weight } else { T::of((1.0 + weight.to_f64().exp()).ln()) };
         let keys = padded(l);
         let mut k_t = vec![T::zero(); qk * keys];
-        for (j, k) in k.chunks_exact(qk).enumerate() {
-            k.iter().enumerate().for_each(|(x, k)| k_t[x * keys + j] = *k);
-        }
+        transpose(&k, qk, keys, &mut k_t);
         Head { q, k, k_t, v, gamma: softplus * T::of((1.0 / (13.5 * pq as f64)).sqrt()) }
     }
 
@@ -231,35 +232,72 @@ impl<'a, T: Real> Sample<'a, T> {
         [0, 1, 2].map(|a| r[3 * a] * v[0] + r[3 * a + 1] * v[1] + r[3 * a + 2] * v[2])
     }
 
-    /// Attention of residue i of one head, into `a` `[padded(L)]`; the padding is zero.
+    /// Attention of residues from `first` on of one head, into `a` `[residues, padded(L)]`, whose
+    /// padding is zero; and the squares Σ_p |Q_ip − K_jp|², the same shape, into `squares`.
     #[inline(always)]
-    fn attend(&self, head: &Head<T>, i: usize, a: &mut [T]) {
+    fn attend(&self, head: &Head<T>, first: usize, a: &mut [T], squares: &mut [T]) {
+        let (l, keys) = (self.op.dims.1, padded(self.op.dims.1));
+        let fours = a.chunks_mut(4 * keys).zip(squares.chunks_mut(4 * keys));
+        for (block, (a, squares)) in fours.enumerate() {
+            let first = first + 4 * block;
+            if a.len() == 4 * keys {
+                self.logits::<4>(head, first, a, squares);
+                continue;
+            }
+            let ones = a.chunks_mut(keys).zip(squares.chunks_mut(keys));
+            for (r, (a, squares)) in ones.enumerate() {
+                self.logits::<1>(head, first + r, a, squares);
+            }
+        }
+        for (r, a) in a.chunks_exact_mut(keys).enumerate() {
+            if let Some(mask) = self.mask {
+                let masked = (0..l).filter(|j| !(mask[first + r] && mask[*j]));
+                masked.for_each(|j| a[j] += T::of(-1e5));
+            }
+            softmax(a, l);
+        }
+    }
+
+    /// Logits and squares of N residues.
+    #[inline(always)]
+    fn logits<const N: usize>(
+        &self,
+        head: &Head<T>,
+        first: usize,
+        logits: &mut [T],
+        squares: &mut [T],
+    ) {
         let s = self.op.shape;
-        let (c, qk, keys) = (s.channels, s.channels + 3 * s.query_points, a.len());
+        let (c, end, keys) = (s.channels, s.channels + 3 * s.query_points, logits.len() / N);
+        let qk = padded(end);
         let scale = T::of(1.0 / (3.0 * c as f64).sqrt());
         let half_gamma = head.gamma * T::of(0.5);
-        let q = &head.q[i * qk..][..qk];
-        for (block, a) in a.chunks_exact_mut(LANES).enumerate() {
-            let (mut product, mut square) = ([T::zero(); LANES], [T::zero(); LANES]);
-            let at = |x: usize| &head.k_t[x * keys + block * LANES..][..LANES];
-            for (x, q) in q[..c].iter().enumerate() {
-                product.iter_mut().zip(at(x)).for_each(|(sum, k)| *sum += *q * *k);
+        let q: [&[T]; N] = std::array::from_fn(|r| &head.q[(first + r) * qk..][..qk]);
+        by_columns!(keys, |from, W| {
+            let (mut product, mut square) = ([[T::zero(); W]; N], [[T::zero(); W]; N]);
+            for x in 0..c {
+                let k: &[T; W] = lanes(&head.k_t[x * keys + from..]);
+                for r in 0..N {
+                    add_scaled(q[r][x], k, &mut product[r]);
+                }
             }
-            for (x, q) in q.iter().enumerate().skip(c) {
-                let apart = square.iter_mut().zip(at(x));
-                apart.for_each(|(sum, k)| *sum += (*q - *k) * (*q - *k));
+            for x in c..end {
+                let k: &[T; W] = lanes(&head.k_t[x * keys + from..]);
+                for r in 0..N {
+                    for lane in 0..W {
+                        let apart = q[r][x] - k[lane];
+                        square[r][lane] += apart * apart;
+                    }
+                }
             }
-            for lane in 0..LANES {
-                a[lane] = scale * product[lane] - half_gamma * square[lane];
+            for r in 0..N {
+                let at = r * keys + from;
+                squares[at..][..W].copy_from_slice(&square[r]);
+                for lane in 0..W {
+                    logits[at + lane] = scale * product[r][lane] - half_gamma * square[r][lane];
+                }
             }
-        }
-        let (real, padding) = a.split_at_mut(self.op.dims.1);
-        if let Some(mask) = self.mask {
-            let masked = (0..real.len()).filter(|j| !(mask[i] && mask[*j]));
-            masked.for_each(|j| real[j] += T::of(-1e5));
-        }
-        softmax(real);
-        padding.fill(T::zero());
+        });
     }
 }
 
@@ -286,16 +324,14 @@ fn rows_of_sample<T: Real>(sample: &Sample<T>, x: &[T], w: &[T], from: usize, y:
     let (l, s) = (sample.op.dims.1, sample.op.shape);
     let (c, pv, hpv) = (s.channels, s.value_points, s.heads * s.value_points);
     let (out_width, keys, vw) = (s.output(), padded(l), padded(c + 3 * pv));
-    let mut a = vec![T::zero(); ROWS * keys];
-    let mut o = vec![T::zero(); ROWS * vw];
+    let zeros = |n: usize| vec![T::zero(); n];
+    let (mut a, mut squares, mut o) = (zeros(ROWS * keys), zeros(ROWS * keys), zeros(ROWS * vw));
     for h in 0..s.heads {
         let head = sample.gather(x, h, w[h]);
         for (block, y) in y.chunks_mut(ROWS * out_width).enumerate() {
             let rows = y.len() / out_width;
             let first = from + block * ROWS;
-            for (r, a) in a.chunks_exact_mut(keys).take(rows).enumerate() {
-                sample.attend(&head, first + r, a);
-            }
+            sample.attend(&head, first, &mut a[..rows * keys], &mut squares[..rows * keys]);
             small_product((l, vw), (&a, keys), &head.v, &mut o[..rows * vw]);
             for (r, row) in y.chunks_exact_mut(out_width).enumerate() {
                 let o = &o[r * vw..][..vw];
@@ -324,103 +360,127 @@ fn backward<T: Real>(x: Arg, w: Arg, g: Arg, op: &IpaKernel) -> Result<(CpuStora
     let ((b, l), s) = (op.dims, op.shape);
     let (width, out_width) = (s.projection(), s.output());
     let mut packed = vec![T::zero(); b * l * width + s.heads];
-    let (dx, dw) = packed.split_at_mut(b * l * width);
-    let per_sample: Vec<Vec<T>> = dx
-        .par_chunks_mut(l * width)
-        .enumerate()
-        .map(|(b, dx)| {
-            let sample = Sample::<T>::new(op, b);
-            let (x, g) =
-                (&x[b * l * width..][..l * width], &g[b * l * out_width..][..l * out_width]);
-            let sample = &sample;
-            dispatch!([T] sample_grad(
-                sample: &Sample<T>, x: &[T], g: &[T], w: &[T], dx: &mut [T]) -> Vec<T>)
-        })
-        .collect();
-    for sample in per_sample {
-        (0..s.heads).for_each(|h| dw[h] += sample[h]);
+    let out = Shared(packed.as_mut_ptr());
+    let samples: Vec<Sample<T>> = (0..b).map(|b| Sample::new(op, b)).collect();
+    let task = |task: usize| {
+        let (b, h) = (task / s.heads, task % s.heads);
+        let (x, g) = (&x[b * l * width..][..l * width], &g[b * l * out_width..][..l * out_width]);
+        let (sample, head, place) = (&samples[b], (h, w[h]), (&out, b * l * width));
+        dispatch!([T] head_grad(
+            sample: &Sample<T>, x: &[T], g: &[T], head: (usize, T), place: (&Shared<T>, usize)) -> T)
+    };
+    let slopes: Vec<T> = (0..b * s.heads).into_par_iter().map(task).collect();
+    for of_sample in slopes.chunks_exact(s.heads) {
+        axpy(T::one(), of_sample, &mut packed[b * l * width..]);
     }
     let len = packed.len();
     stored(packed, len)
 }
 
-/// Gradient of one sample: writes dprojection, returns dweights.
+/// Writes one head's gradient to its columns of `[L, projection]` at `place` and returns dL/dw_h.
 #[inline(always)]
-fn sample_grad<T: Real>(sample: &Sample<T>, x: &[T], g: &[T], w: &[T], dx: &mut [T]) -> Vec<T> {
-    (0..w.len()).map(|h| sample.head_grad(x, g, h, w[h], dx)).collect()
-}
-
-impl<T: Real> Sample<'_, T> {
-    /// Adds one head's gradient to `dx` `[L, projection]` and returns dL/dw_h.
-    #[inline(always)]
-    fn head_grad(&self, x: &[T], g: &[T], h: usize, weight: T, dx: &mut [T]) -> T {
-        let s = self.op.shape;
-        let (l, c, pq, pv, heads) =
-            (self.op.dims.1, s.channels, s.query_points, s.value_points, s.heads);
-        let (qk, vw, width, out_width) =
-            (c + 3 * pq, padded(c + 3 * pv), s.projection(), s.output());
-        let keys = padded(l);
-        let head = self.gather(x, h, weight);
-        let scale = T::of(1.0 / (3.0 * c as f64).sqrt());
-        let zeros = |n: usize| vec![T::zero(); n];
-        let (mut dq, mut dk, mut dv) = (zeros(l * qk), zeros(l * qk), zeros(l * vw));
-        let (mut a, mut da, mut o, mut d_o) = (zeros(keys), zeros(keys), zeros(vw), zeros(vw));
-        let mut dgamma = T::zero();
-        for i in 0..l {
-            self.attend(&head, i, &mut a);
-            small_product((l, vw), (&a, keys), &head.v, &mut o);
-            let row = &g[i * out_width..][..out_width];
+fn head_grad<T: Real>(
+    sample: &Sample<T>,
+    x: &[T],
+    g: &[T],
+    (h, weight): (usize, T),
+    place: (&Shared<T>, usize),
+) -> T {
+    let s = sample.op.shape;
+    let (l, c, pv, heads) = (sample.op.dims.1, s.channels, s.value_points, s.heads);
+    let end = c + 3 * s.query_points;
+    let (keys, qk, vw, out_width) = (padded(l), padded(end), padded(c + 3 * pv), s.output());
+    let head = sample.gather(x, h, weight);
+    let scale = T::of(1.0 / (3.0 * c as f64).sqrt());
+    let zeros = |n: usize| vec![T::zero(); n];
+    let mut v_t = zeros(vw * keys);
+    transpose(&head.v, vw, keys, &mut v_t);
+    let (mut dq, mut dk, mut dv) = (zeros(l * qk), zeros(keys * qk), zeros(keys * vw));
+    let (mut a, mut da, mut squares) = (zeros(ROWS * keys), zeros(ROWS * keys), zeros(ROWS * keys));
+    let (mut o, mut d_o, mut sums) = (zeros(ROWS * vw), zeros(ROWS * vw), zeros(keys));
+    let mut dgamma = T::zero();
+    for first in (0..l).step_by(ROWS) {
+        let rows = ROWS.min(l - first);
+        let (a, da, squares) =
+            (&mut a[..rows * keys], &mut da[..rows * keys], &mut squares[..rows * keys]);
+        let (o, d_o) = (&mut o[..rows * vw], &mut d_o[..rows * vw]);
+        sample.attend(&head, first, a, squares);
+        small_product((l, vw), (a, keys), &head.v, o);
+        for (r, (o, d_o)) in o.chunks_exact(vw).zip(d_o.chunks_exact_mut(vw)).enumerate() {
+            let row = &g[(first + r) * out_width..][..out_width];
             d_o[..c].copy_from_slice(&row[h * c..][..c]);
             for p in 0..pv {
-                let (u, norm) = local_point(self, i, &o[c + 3 * p..][..3]);
+                let (u, norm) = local_point(sample, first + r, &o[c + 3 * p..][..3]);
                 let at = heads * c + h * pv + p;
                 let dnorm = row[at + 3 * heads * pv] / norm;
                 let du = [0, 1, 2].map(|x| row[at + x * heads * pv] + dnorm * u[x]);
-                d_o[c + 3 * p..][..3].copy_from_slice(&self.turn(i, du));
-            }
-            for j in 0..l {
-                da[j] = dot(&d_o, &head.v[j * vw..][..vw]);
-                axpy(a[j], &d_o, &mut dv[j * vw..][..vw]);
-            }
-            let mean = dot(&a, &da);
-            for j in 0..l {
-                let dlogit = a[j] * (da[j] - mean);
-                let (q, k) = (&head.q[i * qk..][..qk], &head.k[j * qk..][..qk]);
-                axpy(dlogit * scale, &k[..c], &mut dq[i * qk..][..c]);
-                axpy(dlogit * scale, &q[..c], &mut dk[j * qk..][..c]);
-                let pull = dlogit * head.gamma;
-                let mut square = T::zero();
-                for p in c..qk {
-                    let d = q[p] - k[p];
-                    square += d * d;
-                    dq[i * qk + p] += -pull * d;
-                    dk[j * qk + p] += pull * d;
-                }
-                dgamma += -dlogit * T::of(0.5) * square;
+                d_o[c + 3 * p..][..3].copy_from_slice(&sample.turn(first + r, du));
             }
         }
-        // Back through the gathering.
+        small_product((vw, keys), (d_o, vw), &v_t, da);
+        add_transposed_product((rows, vw), (a, keys), d_o, &mut dv);
+        // The gradient of the logits, in place of that of the attention.
+        for (a, da) in a.chunks_exact(keys).zip(da.chunks_exact_mut(keys)) {
+            let mean = dot(a, da);
+            da.iter_mut().zip(a).for_each(|(d, a)| *d = *a * (*d - mean));
+            axpy(T::one(), da, &mut sums);
+        }
+        dgamma += -T::of(0.5) * dot(da, squares);
+        let dq = &mut dq[first * qk..][..rows * qk];
+        small_product((l, qk), (da, keys), &head.k, dq);
+        for (r, dq) in dq.chunks_exact_mut(qk).enumerate() {
+            let q = &head.q[(first + r) * qk..][..qk];
+            let sum = sum_of(keys, |j| da[r * keys + j]);
+            dq[..c].iter_mut().for_each(|d| *d *= scale);
+            (c..end).for_each(|p| dq[p] = head.gamma * (dq[p] - sum * q[p]));
+        }
+        add_transposed_product((rows, qk), (da, keys), &head.q[first * qk..], &mut dk);
+    }
+    for (j, dk) in dk[..l * qk].chunks_exact_mut(qk).enumerate() {
+        let k = &head.k[j * qk..][..qk];
+        dk[..c].iter_mut().for_each(|d| *d *= scale);
+        (c..end).for_each(|p| dk[p] = head.gamma * (dk[p] - sums[j] * k[p]));
+    }
+    sample.scatter(h, (&dq, &dk, &dv), place);
+    let sigmoid = T::of(1.0 / (1.0 + (-weight.to_f64()).exp()));
+    dgamma * sigmoid * T::of((1.0 / (13.5 * s.query_points as f64)).sqrt())
+}
+
+impl<T: Real> Sample<'_, T> {
+    /// Back through the gathering: writes one head's columns of `[L, projection]`.
+    #[inline(always)]
+    fn scatter(
+        &self,
+        h: usize,
+        (dq, dk, dv): (&[T], &[T], &[T]),
+        (out, first): (&Shared<T>, usize),
+    ) {
+        let s = self.op.shape;
+        let (c, pq, pv, heads) = (s.channels, s.query_points, s.value_points, s.heads);
+        let (qk, vw) = (padded(c + 3 * pq), padded(c + 3 * pv));
         let (kv0, qp0) = (heads * c, 3 * heads * c);
         let kp0 = qp0 + 3 * heads * pq;
-        for i in 0..l {
-            let row = &mut dx[i * width..][..width];
-            row[h * c..][..c].copy_from_slice(&dq[i * qk..][..c]);
-            row[kv0 + 2 * h * c..][..c].copy_from_slice(&dk[i * qk..][..c]);
-            row[kv0 + (2 * h + 1) * c..][..c].copy_from_slice(&dv[i * vw..][..c]);
-            let mut point = |base: usize, per_head: usize, p: usize, d: &[T]| {
+        for i in 0..self.op.dims.1 {
+            // SAFETY: every (residue, column) belongs to one head alone, inside the result.
+            let put = |at: usize, values: &[T]| unsafe {
+                out.write(first + i * s.projection() + at, values);
+            };
+            let (dq, dk, dv) = (&dq[i * qk..][..qk], &dk[i * qk..][..qk], &dv[i * vw..][..vw]);
+            put(h * c, &dq[..c]);
+            put(kv0 + 2 * h * c, &dk[..c]);
+            put(kv0 + (2 * h + 1) * c, &dv[..c]);
+            let point = |base: usize, per_head: usize, p: usize, d: &[T]| {
                 let local = self.turn_back(i, [d[0], d[1], d[2]]);
                 let (at, block) = (base + h * per_head + p, heads * per_head);
-                (0..3).for_each(|x| row[at + x * block] = local[x]);
+                (0..3).for_each(|x| put(at + x * block, &local[x..=x]));
             };
             for p in 0..pq {
-                point(qp0, pq, p, &dq[i * qk + c + 3 * p..][..3]);
-                point(kp0, pq + pv, p, &dk[i * qk + c + 3 * p..][..3]);
+                point(qp0, pq, p, &dq[c + 3 * p..][..3]);
+                point(kp0, pq + pv, p, &dk[c + 3 * p..][..3]);
             }
             for p in 0..pv {
-                point(kp0, pq + pv, pq + p, &dv[i * vw + c + 3 * p..][..3]);
+                point(kp0, pq + pv, pq + p, &dv[c + 3 * p..][..3]);
             }
         }
-        let sigmoid = T::of(1.0 / (1.0 + (-weight.to_f64()).exp()));
-        dgamma * sigmoid * T::of((1.0 / (13.5 * pq as f64)).sqrt())
     }
 }

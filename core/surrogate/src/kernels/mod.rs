@@ -9,6 +9,7 @@ mod add;
 mod attention;
 mod ipa;
 mod ipa_composed;
+mod learning;
 mod linear;
 mod norm;
 mod op;
@@ -16,11 +17,13 @@ mod packed;
 mod real;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 pub use activation::{gated_residual, gelu};
 pub use add::add_shared;
 pub use attention::{Attention, Axis};
 pub use ipa::{IpaKernel, IpaShape};
+pub use learning::Learning;
 pub use linear::linear;
 pub use norm::{Modulation, affine_norm, modulated_norm};
 #[cfg(test)]

@@ -2,11 +2,13 @@
 //! and scale two chunks of a per-group vector (adaLN, METHOD 3); and the affine norm of the
 //! conditioning stack. Both over the last dimension with analytic backward.
 
+#![allow(unsafe_code)]
+
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::op::{block_rows, by_dtype, by_row_blocks, elements, fused, stored};
-use super::real::{Real, sum_of};
+use super::real::{Real, dispatch, sum_of};
 
 /// Which chunks of the modulation vector `[groups, chunks·C]` a normalisation reads. Rows of x
 /// are split evenly among the groups, in order.
@@ -130,19 +132,34 @@ fn forward<T: Real>(
     let (x, m) = (elements::<T>(x, lx)?, elements::<T>(m, lm)?);
     let per_group = rows / groups;
     let mut y = vec![T::zero(); rows * c];
-    let eps = T::of(which.eps);
-    by_row_blocks(&mut y, c, block_rows(c), |first, block| {
-        for (i, out) in block.chunks_exact_mut(c).enumerate() {
-            let row = &x[(first + i) * c..][..c];
-            let group = &m[(first + i) / per_group * width..][..width];
-            let (shift, scale) = (&group[which.shift * c..][..c], &group[which.scale * c..][..c]);
-            let (mean, inv) = moments(row, eps);
-            for k in 0..c {
-                out[k] = (row[k] - mean) * inv * (T::one() + scale[k]) + shift[k];
-            }
-        }
+    by_row_blocks(&mut y, c, block_rows(c), |first, y| {
+        let groups = Groups { mods: m, width, per_group, first, which };
+        let x = &x[first * c..][..y.len()];
+        dispatch!([T] norm_of(x: &[T], c: usize, groups: Groups<T>, y: &mut [T]) -> ());
     });
     stored(y, (rows, c))
+}
+
+/// Where rows from `first` on find their modulation.
+struct Groups<'a, T> {
+    mods: &'a [T],
+    width: usize,
+    per_group: usize,
+    first: usize,
+    which: Modulation,
+}
+
+#[inline(always)]
+fn norm_of<T: Real>(x: &[T], c: usize, groups: Groups<T>, y: &mut [T]) {
+    let Groups { mods, width, per_group, first, which } = groups;
+    for (i, (row, out)) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)).enumerate() {
+        let group = &mods[(first + i) / per_group * width..][..width];
+        let (shift, scale) = (&group[which.shift * c..][..c], &group[which.scale * c..][..c]);
+        let (mean, inv) = moments(row, T::of(which.eps));
+        for k in 0..c {
+            out[k] = (row[k] - mean) * inv * (T::one() + scale[k]) + shift[k];
+        }
+    }
 }
 
 type Arg<'a> = (&'a CpuStorage, &'a Layout);
@@ -151,29 +168,14 @@ fn backward<T: Real>(x: Arg, m: Arg, g: Arg, which: Modulation) -> Result<(CpuSt
     let ((rows, c), (groups, width)) = (x.1.shape().dims2()?, m.1.shape().dims2()?);
     let (x, m, g) = (elements::<T>(x.0, x.1)?, elements::<T>(m.0, m.1)?, elements::<T>(g.0, g.1)?);
     let per_group = rows / groups;
-    let n = T::of(c as f64);
     let mut packed = vec![T::zero(); rows * c + groups * width];
     let (dx, dm) = packed.split_at_mut(rows * c);
     // dx of row block `first..`, and the sums for shift and scale of that block.
     let rows_of = |group: usize, first: usize, dx: &mut [T]| -> Vec<T> {
         let scale = &m[group * width + which.scale * c..][..c];
-        let mut sums = vec![T::zero(); 2 * c];
-        let (dshift, dscale) = sums.split_at_mut(c);
-        for (i, dx) in dx.chunks_exact_mut(c).enumerate() {
-            let (row, grad) = (&x[(first + i) * c..][..c], &g[(first + i) * c..][..c]);
-            let (mean, inv) = moments(row, T::of(which.eps));
-            for k in 0..c {
-                dshift[k] += grad[k];
-                dscale[k] += grad[k] * (row[k] - mean) * inv;
-            }
-            let s1 = sum_of(c, |k| grad[k] * (T::one() + scale[k])) / n;
-            let s2 = sum_of(c, |k| grad[k] * (T::one() + scale[k]) * (row[k] - mean) * inv) / n;
-            for k in 0..c {
-                let hat = (row[k] - mean) * inv;
-                dx[k] = (grad[k] * (T::one() + scale[k]) - s1 - hat * s2) * inv;
-            }
-        }
-        sums
+        let (x, g) = (&x[first * c..][..dx.len()], &g[first * c..][..dx.len()]);
+        let eps = T::of(which.eps);
+        dispatch!([T] norm_grad_of(x: &[T], g: &[T], scale: &[T], eps: T, dx: &mut [T]) -> Vec<T>)
     };
     // Cut inside groups so that one large group (the affine norm) still uses all threads.
     let step = block_rows(c).min(per_group);
@@ -194,4 +196,28 @@ fn backward<T: Real>(x: Arg, m: Arg, g: Arg, which: Modulation) -> Result<(CpuSt
     );
     let len = packed.len();
     stored(packed, len)
+}
+
+/// dx of rows that share a scale; returns their sums for the shift and for the scale.
+#[inline(always)]
+fn norm_grad_of<T: Real>(x: &[T], g: &[T], scale: &[T], eps: T, dx: &mut [T]) -> Vec<T> {
+    let c = scale.len();
+    let n = T::of(c as f64);
+    let mut sums = vec![T::zero(); 2 * c];
+    let (dshift, dscale) = sums.split_at_mut(c);
+    let rows = x.chunks_exact(c).zip(g.chunks_exact(c));
+    for (dx, (row, grad)) in dx.chunks_exact_mut(c).zip(rows) {
+        let (mean, inv) = moments(row, eps);
+        for k in 0..c {
+            dshift[k] += grad[k];
+            dscale[k] += grad[k] * (row[k] - mean) * inv;
+        }
+        let s1 = sum_of(c, |k| grad[k] * (T::one() + scale[k])) / n;
+        let s2 = sum_of(c, |k| grad[k] * (T::one() + scale[k]) * (row[k] - mean) * inv) / n;
+        for k in 0..c {
+            let hat = (row[k] - mean) * inv;
+            dx[k] = (grad[k] * (T::one() + scale[k]) - s1 - hat * s2) * inv;
+        }
+    }
+    sums
 }

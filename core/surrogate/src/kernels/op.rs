@@ -86,11 +86,14 @@ pub fn by_row_blocks<T: Real>(
     rows_per_block: usize,
     f: impl Fn(usize, &mut [T]) + Sync + Send,
 ) {
-    let size = row_len * rows_per_block;
-    if out.len() <= size {
+    let rows = out.len() / row_len.max(1);
+    if rows <= rows_per_block {
         return f(0, out);
     }
-    out.par_chunks_mut(size).enumerate().for_each(|(i, block)| f(i * rows_per_block, block));
+    // An even number of blocks as equal as they can be, which two threads share evenly.
+    let rows_per_block = rows.div_ceil(rows.div_ceil(rows_per_block).next_multiple_of(2));
+    let blocks = out.par_chunks_mut(row_len * rows_per_block).enumerate();
+    blocks.for_each(|(i, block)| f(i * rows_per_block, block));
 }
 
 /// Sums of columns of a `[rows, n]` matrix, as a `[n]` tensor: fixed blocks, added in order.

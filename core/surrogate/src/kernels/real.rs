@@ -10,32 +10,29 @@ use candle_core::WithDType;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
-/// Runs a plain loop compiled for the widest vectors this processor has.
+/// Runs a function that is generic over the number type, compiled for the widest vectors this
+/// processor has; it must be `#[inline(always)]`.
 macro_rules! dispatch {
-    ($f:ident($($a:ident: $t:ty),*)) => {
-        $crate::kernels::real::dispatch!([] $f($($a: $t),*) -> ())
-    };
-    // Of a function that is generic over the number type; it must be `#[inline(always)]`.
-    ([$($n:ident)?] $f:ident($($a:ident: $t:ty),*) -> $r:ty) => {{
+    ([$n:ident] $f:ident($($a:ident: $t:ty),*) -> $r:ty) => {'chosen: {
         #[cfg(target_arch = "x86_64")]
         {
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-            fn wide$(<$n: $crate::kernels::real::Real>)?($($a: $t),*) -> $r { $f($($a),*) }
+            fn wide<$n: $crate::kernels::real::Real>($($a: $t),*) -> $r { $f($($a),*) }
             #[target_feature(enable = "avx2,fma")]
-            fn middle$(<$n: $crate::kernels::real::Real>)?($($a: $t),*) -> $r { $f($($a),*) }
+            fn middle<$n: $crate::kernels::real::Real>($($a: $t),*) -> $r { $f($($a),*) }
             if std::arch::is_x86_feature_detected!("avx512f")
                 && std::arch::is_x86_feature_detected!("avx512vl")
                 && std::arch::is_x86_feature_detected!("avx512dq")
                 && std::arch::is_x86_feature_detected!("avx512bw")
             {
                 // SAFETY: the features were detected on this processor just above.
-                return unsafe { wide($($a),*) };
+                break 'chosen unsafe { wide($($a),*) };
             }
             if std::arch::is_x86_feature_detected!("avx2")
                 && std::arch::is_x86_feature_detected!("fma")
             {
                 // SAFETY: the features were detected on this processor just above.
-                return unsafe { middle($($a),*) };
+                break 'chosen unsafe { middle($($a),*) };
             }
         }
         $f($($a),*)
@@ -59,10 +56,10 @@ pub trait Real:
     fn of(v: f64) -> Self;
     /// √x.
     fn sqrt(self) -> Self;
-    /// e^x of every element, in place.
+    /// e^x of every element, in place; inlined, so that its caller decides on the vectors.
     fn exp_slice(x: &mut [Self]);
-    /// The standard normal distribution function Φ(x) = ½(1 + erf(x/√2)) of every element.
-    fn normal_cdf(x: &[Self], out: &mut [Self]);
+    /// The standard normal distribution function Φ(x) = ½(1 + erf(x/√2)); inlined.
+    fn normal_cdf(x: Self) -> Self;
 }
 
 impl Real for f64 {
@@ -75,10 +72,8 @@ impl Real for f64 {
     fn exp_slice(x: &mut [Self]) {
         x.iter_mut().for_each(|v| *v = v.exp());
     }
-    fn normal_cdf(x: &[Self], out: &mut [Self]) {
-        for (o, v) in out.iter_mut().zip(x) {
-            *o = 0.5 * (1.0 + libm::erf(v * std::f64::consts::FRAC_1_SQRT_2));
-        }
+    fn normal_cdf(x: Self) -> Self {
+        0.5 * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
     }
 }
 
@@ -89,11 +84,13 @@ impl Real for f32 {
     fn sqrt(self) -> Self {
         f32::sqrt(self)
     }
+    #[inline(always)]
     fn exp_slice(x: &mut [Self]) {
-        dispatch!(exp_slice_f32(x: &mut [f32]));
+        x.iter_mut().for_each(|v| *v = exp_f32(*v));
     }
-    fn normal_cdf(x: &[Self], out: &mut [Self]) {
-        dispatch!(normal_cdf_f32(x: &[f32], out: &mut [f32]));
+    #[inline(always)]
+    fn normal_cdf(x: Self) -> Self {
+        normal_cdf_f32(x)
     }
 }
 
@@ -102,41 +99,37 @@ impl Real for f32 {
 #[inline(always)]
 fn exp_f32(x: f32) -> f32 {
     let x = x.clamp(-87.0, 88.0);
-    let n = (x * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0; // round to nearest
+    // Adding 1.5·2²³ rounds to the nearest whole number and leaves it in the last bits.
+    let rounded = x * std::f32::consts::LOG2_E + 12_582_912.0;
+    let n = rounded - 12_582_912.0;
     let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
     let p = 1.0
         + r * (1.0
             + r * (0.5
                 + r * (0.166_666_66 + r * (0.041_666_64 + r * (0.008_333_95 + r * 0.001_388_9)))));
-    p * f32::from_bits(((n as i32 + 127) as u32) << 23)
-}
-
-#[inline(always)]
-fn exp_slice_f32(x: &mut [f32]) {
-    x.iter_mut().for_each(|v| *v = exp_f32(*v));
+    p * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23)
 }
 
 /// Φ by Abramowitz & Stegun 7.1.26 for erf (absolute error 1.5e-7).
 #[inline(always)]
-fn normal_cdf_f32(x: &[f32], out: &mut [f32]) {
-    for (o, v) in out.iter_mut().zip(x) {
-        let z = v.abs() * std::f32::consts::FRAC_1_SQRT_2;
-        let t = 1.0 / (1.0 + 0.327_591_1 * z);
-        let p = t
-            * (0.254_829_6
-                + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152 + t * 1.061_405_4))));
-        let tail = 0.5 * p * exp_f32(-z * z); // Φ(-|x|)
-        *o = if *v < 0.0 { tail } else { 1.0 - tail };
-    }
+fn normal_cdf_f32(x: f32) -> f32 {
+    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let p = t
+        * (0.254_829_6
+            + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152 + t * 1.061_405_4))));
+    let tail = 0.5 * p * exp_f32(-z * z); // Φ(-|x|)
+    if x < 0.0 { tail } else { 1.0 - tail }
 }
 
-/// Σ f(k), k < n, with eight independent partial sums so that it runs in vectors; the order of the
+/// Σ f(k), k < n, with independent partial sums so that it runs in vectors; the order of the
 /// additions is fixed.
 #[inline(always)]
 pub fn sum_of<T: Real>(n: usize, f: impl Fn(usize) -> T) -> T {
-    let mut lanes = [T::zero(); 8];
-    let whole = n / 8 * 8;
-    for at in (0..whole).step_by(8) {
+    const SUMS: usize = 32;
+    let mut lanes = [T::zero(); SUMS];
+    let whole = n / SUMS * SUMS;
+    for at in (0..whole).step_by(SUMS) {
         for (k, lane) in lanes.iter_mut().enumerate() {
             *lane += f(at + k);
         }
@@ -153,13 +146,31 @@ pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     sum_of(n, |k| a[k] * b[k])
 }
 
-/// Columns that a small product computes at once; its matrices are padded to whole ones.
+/// Numbers in a row are padded to whole multiples of this.
 pub const LANES: usize = 8;
 
 /// Numbers in a row of n, padded for [`small_product`].
 pub fn padded(n: usize) -> usize {
     n.next_multiple_of(LANES)
 }
+
+/// Runs `$body` for the columns of a row of `$width` (whole lanes), two vectors of [`LANES`] at a
+/// time and then the last one: `$W` is a constant, the number of columns from `$from` on.
+macro_rules! by_columns {
+    ($width:expr, |$from:ident, $W:ident| $body:expr) => {{
+        let whole =
+            $width / (2 * $crate::kernels::real::LANES) * (2 * $crate::kernels::real::LANES);
+        for $from in (0..whole).step_by(2 * $crate::kernels::real::LANES) {
+            const $W: usize = 2 * $crate::kernels::real::LANES;
+            $body
+        }
+        for $from in (whole..$width).step_by($crate::kernels::real::LANES) {
+            const $W: usize = $crate::kernels::real::LANES;
+            $body
+        }
+    }};
+}
+pub(crate) use by_columns;
 
 /// c `[m, width]` = a `[m, ≥ k]` b `[k, width]`, rows of a `stride` apart, width whole lanes: for
 /// the products inside attention, too small for the matrix library.
@@ -171,40 +182,85 @@ pub fn small_product<T: Real>(
     c: &mut [T],
 ) {
     let (b, m) = (&b[..k * width], c.len() / width);
-    for from in (0..width).step_by(LANES) {
+    by_columns!(width, |from, W| {
         let mut row = 0;
-        while row + 4 <= m {
-            rows_of::<T, 4>((k, width, from), &a[row * stride..], stride, b, &mut c[row * width..]);
-            row += 4;
+        macro_rules! rows {
+            ($n:literal) => {
+                let a: [&[T]; $n] = std::array::from_fn(|i| &a[(row + i) * stride..][..k]);
+                let mut sums = [[T::zero(); W]; $n];
+                for p in 0..k {
+                    let b: &[T; W] = lanes(&b[p * width + from..]);
+                    for i in 0..$n {
+                        add_scaled(a[i][p], b, &mut sums[i]);
+                    }
+                }
+                for (i, sums) in sums.iter().enumerate() {
+                    c[(row + i) * width + from..][..W].copy_from_slice(sums);
+                }
+                row += $n;
+            };
+        }
+        while row + 8 <= m {
+            rows!(8);
+        }
+        if row + 4 <= m {
+            rows!(4);
         }
         while row < m {
-            rows_of::<T, 1>((k, width, from), &a[row * stride..], stride, b, &mut c[row * width..]);
-            row += 1;
+            rows!(1);
         }
-    }
+    });
 }
 
-/// N rows of eight columns of [`small_product`].
+/// c `[m, width]` += aᵀ b for a `[k, ≥ m]`, rows `stride` apart, and b `[k, width]`; m and width
+/// are whole lanes.
 #[inline(always)]
-fn rows_of<T: Real, const N: usize>(
-    (k, width, from): (usize, usize, usize),
-    a: &[T],
-    stride: usize,
+pub fn add_transposed_product<T: Real>(
+    (k, width): (usize, usize),
+    (a, stride): (&[T], usize),
     b: &[T],
     c: &mut [T],
 ) {
-    let rows: [&[T]; N] = std::array::from_fn(|i| &a[i * stride..][..k]);
-    let mut sums = [[T::zero(); LANES]; N];
-    for p in 0..k {
-        let b: &[T; LANES] = b[p * width + from..][..LANES].try_into().expect("whole lanes");
-        for i in 0..N {
-            for lane in 0..LANES {
-                sums[i][lane] += rows[i][p] * b[lane];
+    let b = &b[..k * width];
+    by_columns!(width, |from, W| {
+        for (block, c) in c.chunks_exact_mut(LANES * width).enumerate() {
+            let mut sums = [[T::zero(); W]; LANES];
+            for (i, sums) in sums.iter_mut().enumerate() {
+                *sums = *lanes(&c[i * width + from..]);
+            }
+            for p in 0..k {
+                let a: &[T; LANES] = lanes(&a[p * stride + block * LANES..]);
+                let b: &[T; W] = lanes(&b[p * width + from..]);
+                for i in 0..LANES {
+                    add_scaled(a[i], b, &mut sums[i]);
+                }
+            }
+            for (i, sums) in sums.iter().enumerate() {
+                c[i * width + from..][..W].copy_from_slice(sums);
             }
         }
+    });
+}
+
+/// The first N numbers.
+#[inline(always)]
+pub fn lanes<T, const N: usize>(x: &[T]) -> &[T; N] {
+    x.first_chunk().expect("whole lanes")
+}
+
+/// sums += a b.
+#[inline(always)]
+pub fn add_scaled<T: Real, const W: usize>(a: T, b: &[T; W], sums: &mut [T; W]) {
+    for lane in 0..W {
+        sums[lane] += a * b[lane];
     }
-    for (i, sums) in sums.iter().enumerate() {
-        c[i * width + from..][..LANES].copy_from_slice(sums);
+}
+
+/// to `[columns, width]` = the transpose of rows of `columns` numbers; what is over stays.
+#[inline(always)]
+pub fn transpose<T: Real>(rows: &[T], columns: usize, width: usize, to: &mut [T]) {
+    for (j, row) in rows.chunks_exact(columns).enumerate() {
+        row.iter().enumerate().for_each(|(x, v)| to[x * width + j] = *v);
     }
 }
 
@@ -237,11 +293,9 @@ mod tests {
     fn fast_f32_functions_follow_the_f64_reference() {
         let x: Vec<f32> = (-6000..6000).map(|i| i as f32 * 0.001 * 1.37).collect();
         let wide: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
-        let (mut fast, mut slow) = (vec![0.0f32; x.len()], vec![0.0; x.len()]);
-        f32::normal_cdf(&x, &mut fast);
-        f64::normal_cdf(&wide, &mut slow);
-        for i in 0..x.len() {
-            assert!((f64::from(fast[i]) - slow[i]).abs() < 2.5e-7, "Φ({}) = {}", x[i], fast[i]);
+        for (x, wide) in x.iter().zip(&wide) {
+            let (fast, slow) = (f32::normal_cdf(*x), f64::normal_cdf(*wide));
+            assert!((f64::from(fast) - slow).abs() < 2.5e-7, "Φ({x}) = {fast}");
         }
         let (mut fast, mut slow) = (x.clone(), wide.clone());
         f32::exp_slice(&mut fast);
