@@ -14,8 +14,8 @@ use rayon::prelude::*;
 
 use super::op::{Shared, by_dtype, elements, fused, stored};
 use super::real::{
-    Real, add_transposed_product, axpy, dispatch, dot, largest, padded, small_product, sum_of,
-    transpose,
+    Real, add_transposed_product, axpy, by_columns, dispatch, dot, lanes, largest, padded,
+    small_product, sum_of, transpose,
 };
 
 /// Along which axis of the `[B, T, L]` tokens a sequence runs.
@@ -143,7 +143,7 @@ fn rotary_table(n: usize, hd: usize) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// One head of one sequence: rotated q `[n, hd]`; k and v with the bias appended, k also
-/// transposed; probabilities. Rows are padded to whole lanes.
+/// transposed; probabilities. Rows are padded to whole lanes, those of q and p to whole fours.
 struct Head<T> {
     q: Vec<T>,
     k: Vec<T>,
@@ -178,10 +178,29 @@ impl<'a, T: Real> Kernel<'a, T> {
         let half = self.hd / 2;
         let (cos, sin) = (&self.cos[pos * half..][..half], &self.sin[pos * half..][..half]);
         let sign = if back { -T::one() } else { T::one() };
-        for k in 0..half {
-            let (a, b) = (x[k] * scale, x[half + k] * scale);
-            out[k] = a * cos[k] - sign * b * sin[k];
-            out[half + k] = b * cos[k] + sign * a * sin[k];
+        macro_rules! by {
+            ($width:literal, $from:expr) => {
+                let part = |of: &[T]| -> [T; $width] { *lanes(&of[$from..]) };
+                let (a, b) = (part(x), part(&x[half..]));
+                let (cos, sin) = (part(cos), part(sin));
+                // All is read before anything is written, so that it runs in vectors.
+                let (mut low, mut high) = (a, b);
+                for k in 0..$width {
+                    let (a, b, sin) = (a[k] * scale, b[k] * scale, sign * sin[k]);
+                    low[k] = a * cos[k] - b * sin;
+                    high[k] = b * cos[k] + a * sin;
+                }
+                out[$from..][..$width].copy_from_slice(&low);
+                out[half + $from..][..$width].copy_from_slice(&high);
+            };
+        }
+        // By fours, because half a head rarely fills a long vector.
+        let whole = half / 4 * 4;
+        for from in (0..whole).step_by(4) {
+            by!(4, from);
+        }
+        for from in whole..half {
+            by!(1, from);
         }
     }
 
@@ -194,15 +213,20 @@ impl<'a, T: Real> Kernel<'a, T> {
         (padded(self.hd), padded(self.n + 1))
     }
 
+    /// Rows of q and of the probabilities; those beyond n are zero.
+    fn rows(&self) -> usize {
+        self.n.next_multiple_of(4)
+    }
+
     fn scratch(&self) -> Head<T> {
-        let (n, (w, keys)) = (self.n, self.widths());
+        let (n, rows, (w, keys)) = (self.n, self.rows(), self.widths());
         let zeros = |len| vec![T::zero(); len];
         Head {
-            q: zeros(n * w),
+            q: zeros(rows * w),
             k: zeros((n + 1) * w),
             k_t: zeros(w * keys),
             v: zeros((n + 1) * w),
-            p: zeros(n * keys),
+            p: zeros(rows * keys),
         }
     }
 
@@ -221,7 +245,7 @@ impl<'a, T: Real> Kernel<'a, T> {
         head.v[n * w..][..hd].copy_from_slice(&self.bias[c + h * hd..][..hd]);
         transpose(&head.k, w, keys, &mut head.k_t);
         small_product((hd, keys), (&head.q, w), &head.k_t, &mut head.p);
-        for p in head.p.chunks_exact_mut(keys) {
+        for p in head.p.chunks_exact_mut(keys).take(n) {
             if let Some(mask) = &self.op.mask {
                 let masked = (0..n).filter(|j| !mask[first + j * step]);
                 masked.for_each(|j| p[j] = T::of(f64::NEG_INFINITY));
@@ -237,8 +261,11 @@ impl<'a, T: Real> Kernel<'a, T> {
 pub fn softmax<T: Real>(p: &mut [T], n: usize) {
     p[n..].fill(T::of(f64::NEG_INFINITY));
     let max = largest(p);
-    p.iter_mut().for_each(|v| *v -= max);
-    T::exp_slice(p);
+    by_columns!(p.len(), |from, W| {
+        let p: &mut [T; W] = p[from..].first_chunk_mut().expect("whole lanes");
+        p.iter_mut().for_each(|v| *v -= max);
+        T::exp_slice(p);
+    });
     p[n..].fill(T::zero());
     let inverse = T::one() / sum_of(p.len(), |i| p[i]);
     p.iter_mut().for_each(|v| *v *= inverse);
@@ -336,12 +363,14 @@ impl Cut {
 fn forward<T: Real>(x: Arg, b: Arg, op: &Attention) -> Result<(CpuStorage, Shape)> {
     let (rows, c) = (x.1.shape().dims2()?.0, b.1.shape().dims2()?.1);
     let kernel = Kernel::new(op, elements::<T>(x.0, x.1)?, elements::<T>(b.0, b.1)?, c);
-    let mut y = vec![T::zero(); rows * c];
+    let mut y = Vec::<T>::with_capacity(rows * c);
     let (cut, out) = (Cut::new(op), Shared(y.as_mut_ptr()));
     (0..cut.tasks()).into_par_iter().for_each(|task| {
         let (kernel, out, part) = (&kernel, &out, cut.part(task));
         dispatch!([T] forward_task(kernel: &Kernel<T>, part: (Range<usize>, Range<usize>), out: &Shared<T>) -> ());
     });
+    // SAFETY: the tasks have written every head of every token.
+    unsafe { y.set_len(rows * c) };
     stored(y, (rows, c))
 }
 
@@ -353,13 +382,13 @@ fn forward_task<T: Real>(
 ) {
     let (n, hd, c, (w, keys)) = (kernel.n, kernel.hd, kernel.c, kernel.widths());
     let mut head = kernel.scratch();
-    let mut y = vec![T::zero(); n * w];
+    let mut y = vec![T::zero(); kernel.rows() * w];
     for s in sequences {
         let (first, step) = kernel.op.tokens(s);
         for h in heads.clone() {
             kernel.attend(s, h, &mut head);
             small_product((n + 1, w), (&head.p, keys), &head.v, &mut y);
-            for (i, y) in y.chunks_exact(w).enumerate() {
+            for (i, y) in y.chunks_exact(w).take(n).enumerate() {
                 let at = (first + i * step) * c + h * hd;
                 // SAFETY: every (token, head) is written by one task alone, inside `[rows, c]`.
                 unsafe { out.write(at, &y[..hd]) };
@@ -399,14 +428,15 @@ fn backward_task<T: Real>(
     let (n, hd, c, (w, keys)) = (kernel.n, kernel.hd, kernel.c, kernel.widths());
     let zeros = |len| vec![T::zero(); len];
     let (mut dbias, mut head) = (zeros(2 * c), kernel.scratch());
-    let (mut dy, mut v_t, mut dp) = (zeros(n * w), zeros(w * keys), zeros(n * keys));
-    let (mut dq, mut dk, mut dv) = (zeros(n * w), zeros(keys * w), zeros(keys * w));
+    let rows = kernel.rows();
+    let (mut dy, mut v_t, mut dp) = (zeros(rows * w), zeros(w * keys), zeros(rows * keys));
+    let (mut dq, mut dk, mut dv) = (zeros(rows * w), zeros(keys * w), zeros(keys * w));
     let mut turned = zeros(hd);
     for s in sequences {
         let (first, step) = kernel.op.tokens(s);
         for h in heads.clone() {
             kernel.attend(s, h, &mut head);
-            for (i, dy) in dy.chunks_exact_mut(w).enumerate() {
+            for (i, dy) in dy.chunks_exact_mut(w).take(n).enumerate() {
                 dy[..hd].copy_from_slice(&grad[(first + i * step) * c + h * hd..][..hd]);
             }
             transpose(&head.v, w, keys, &mut v_t);

@@ -286,7 +286,7 @@ impl<'a, T: Real> Sample<'a, T> {
                 for r in 0..N {
                     for lane in 0..W {
                         let apart = q[r][x] - k[lane];
-                        square[r][lane] += apart * apart;
+                        square[r][lane] = apart.times_plus(apart, square[r][lane]);
                     }
                 }
             }

@@ -152,7 +152,9 @@ struct Smoothed;
 impl Finish for Smoothed {
     #[inline(always)]
     fn row(&self, _: usize, _: usize, sums: &mut [f32]) {
-        sums.iter_mut().for_each(|x| *x *= f32::normal_cdf(*x));
+        for x in sums {
+            *x *= f32::normal_cdf(*x);
+        }
     }
 }
 
