@@ -23,35 +23,44 @@ def seconds(s):
     return f"{1e3 * s:.3g} ms" if s < 1 else f"{s:.3g} s"
 
 
+def newest(lines):
+    """The newest line of each case on each processor, and the newest rate of its matrix library."""
+    rates = {x["cpu"]: x["matrix_library"]["gflop_per_s"] for x in lines if "matrix_library" in x}
+    cases = {(x["cpu"], x["case"]): x for x in lines if "case" in x}
+    return list(cases.values()), rates
+
+
 def table(lines):
-    rate = next(x["matrix_library"]["gflop_per_s"] for x in lines if "matrix_library" in x)
-    loads = [x["load"] for x in lines if "case" in x]
-    out = [f"The matrix library does {rate:.0f} GFLOP/s here; load {min(loads):.0f} to "
-           f"{max(loads):.0f}.", "",
-           "| case | marsfm | reference | ratio | goal | of the matrix rate | peak memory, MB: marsfm, reference |",
-           "|---|---|---|---|---|---|---|"]
-    for x in (x for x in lines if "case" in x):
+    cases, rates = newest(lines)
+    out = ["| processor | case | marsfm | reference | ratio | goal | of the matrix rate | peak memory, MB: marsfm, reference |",
+           "|---|---|---|---|---|---|---|---|"]
+    for x in cases:
         kind, residues, batch = words(x["case"])
         mine, theirs = x["marsfm"]["cpu_s"], x["reference"]["cpu_s"]
         share = ""
         if kind == "velocity":
             work = residues * batch * (IPA + FRAMES * DIT) + batch * TIME
-            share = f"{100 * work / mine / rate / 1e9:.0f} %" if x["threads"] == 1 else ""
+            share = f"{100 * work / mine / rates[x['cpu']] / 1e9:.0f} %" if x["threads"] == 1 else ""
         if kind == "tree":
             theirs *= x["reference_evaluations"]
-        out.append(f"| {x['case']} | {seconds(mine)} | {seconds(theirs)} | **{x['ratio']:.2f}** | "
-                   f"{GOALS[kind]} | {share} | {x['marsfm']['peak_mb']:.0f}, "
+        out.append(f"| {x['cpu'].split()[0]} | {x['case']} | {seconds(mine)} | {seconds(theirs)} | "
+                   f"**{x['ratio']:.2f}** | {GOALS[kind]} | {share} | {x['marsfm']['peak_mb']:.0f}, "
                    f"{x['reference']['peak_mb']:.0f} |")
+    below = [f"{x['case']} on {x['cpu'].split()[0]} ({x['ratio']:.2f} of {GOALS[words(x['case'])[0]]})"
+             for x in cases if x["ratio"] < GOALS[words(x["case"])[0]]]
+    out += ["", f"Below their goals: {'; '.join(below) or 'none'}. The matrix library does " +
+            ", ".join(f"{rate:.0f} GFLOP/s on {cpu.split()[0]}" for cpu, rate in rates.items()) + "."]
     return "\n".join(out)
 
 
 def threads(one, two):
     def wall(lines):
-        return {x["case"]: x["marsfm"]["wall_s"] for x in lines if "case" in x}
+        return {(x["cpu"], x["case"]): x["marsfm"]["wall_s"] for x in newest(lines)[0]}
 
     a, b = wall(one), wall(two)
-    out = ["| case | 1 thread, wall | 2 threads, wall | times faster |", "|---|---|---|---|"]
-    out += [f"| {c} | {seconds(a[c])} | {seconds(b[c])} | {a[c] / b[c]:.2f} |" for c in a if c in b]
+    out = ["| processor | case | 1 thread, wall | 2 threads, wall | times faster |", "|---|---|---|---|---|"]
+    out += [f"| {k[0].split()[0]} | {k[1]} | {seconds(a[k])} | {seconds(b[k])} | {a[k] / b[k]:.2f} |"
+            for k in a if k in b]
     return "\n".join(out)
 
 
