@@ -455,7 +455,8 @@ typedef struct marsfm_model_options_t {
    */
   size_t struct_size;
   /**
-   * "cpu", or NULL for it; "cuda", "cuda:1" (the second card); "auto": CUDA if it can be used,
+   * "cpu", or NULL for it; "cuda", "cuda:1" (the second card), "cuda/bf16" (matrix products in
+   * bfloat16); "auto": CUDA if it can be used,
    * else the CPU. CUDA needs a card, its driver and the plugin "cuda"; without them the call
    * gives MARSFM_ERROR_DEVICE and the reason.
    */

@@ -61,7 +61,7 @@ typedef struct marsfm_plugin_proposer_t marsfm_plugin_proposer_t;
 /**
  * Minor version of the plugin ABI: a plugin may be older than the host, not newer.
  */
-#define MARSFM_PLUGIN_ABI_MINOR 3
+#define MARSFM_PLUGIN_ABI_MINOR 4
 
 /**
  * Success.
@@ -209,6 +209,13 @@ typedef struct marsfm_plugin_proposer_t marsfm_plugin_proposer_t;
  * The bytes are no checkpoint that this backend can compute. The text says why.
  */
 #define MARSFM_PLUGIN_MODEL 19
+
+/**
+ * Added to the index of a device: matrix products round their factors to bfloat16 and sum in
+ * single precision; everything else stays single. Since ABI 1.4; a plugin of before has no device of
+ * such an index.
+ */
+#define MARSFM_PLUGIN_DEVICE_BF16 65536
 
 /**
  * Doubles per residue of a conformation: rotation (row-major) and translation (nm) of its frame,
@@ -1115,7 +1122,8 @@ typedef struct marsfm_plugin_backend_service_t {
    */
   int32_t (*describe)(const struct marsfm_plugin_text_sink_t *sink);
   /**
-   * Loads a checkpoint (the `n_bytes` bytes of the file) onto device `index`. [any thread]
+   * Loads a checkpoint (the `n_bytes` bytes of the file) onto device `index`, which may have
+   * `MARSFM_PLUGIN_DEVICE_BF16` added. [any thread]
    */
   int32_t (*load)(uint32_t index, const void *bytes, size_t n_bytes, marsfm_plugin_model_t **model);
   /**

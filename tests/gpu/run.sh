@@ -62,45 +62,59 @@ peptides=$root/examples/data/tetrapeptides
 one=$(find "$peptides" -mindepth 1 -maxdepth 1 -type d | sort | head -n 1)
 recipe=$work/train.toml
 sed -e "s/NAME/$(basename "$one")/" "$root/tests/gpu/train.toml" > "$recipe"
-train() { "$marsfm" train "$recipe" --data "$peptides" --device "$1" --out "$work/$1.safetensors"; }
+train() { # DEVICE
+    "$marsfm" train "$recipe" --data "$peptides" --device "$1" \
+        --out "$work/$(echo "$1" | tr / -).safetensors"
+}
+loss() { sed -n 's/^training loss \([0-9.]*\),.*/\1/p' "$work/out"; }
 check "training on $device" train "$device"
-there=$(sed -n 's/^training loss \([0-9.]*\),.*/\1/p' "$work/out")
+there=$(loss)
+check "training on $device/bf16" train "$device/bf16"
+half=$(loss)
 check "training on cpu" train cpu
-here=$(sed -n 's/^training loss \([0-9.]*\),.*/\1/p' "$work/out")
+here=$(loss)
 close() { # A B: within 5 %
     awk -v a="$1" -v b="$2" 'BEGIN { print a, "and", b
         exit !(a > 0 && b > 0 && a / b < 1.05 && b / a < 1.05) }'
 }
 check "equal losses on $device and cpu" close "${there:-0}" "${here:-0}"
+check "equal losses on $device/bf16 and cpu" close "${half:-0}" "${here:-0}"
 
 # 3. The default surrogate: as many draws are accepted as on the CPU, within 3 %.
 accepted() { # DEVICE
     "$marsfm" sample --model "$root/examples/models/tetrapeptide/tetrapeptide.safetensors" \
         --topology "$root/examples/data/QLAQ/QLAQ.pdb" --tree "${MARSFM_DRAWS:-2000}" \
-        --device "$1" --out "$work/samples-$1"
+        --device "$1" --out "$work/samples-$(echo "$1" | tr / -)"
 }
+number() { sed -n 's/.* draws, \([0-9]*\) accepted.*/\1/p' "$work/out"; }
 check "drawing on $device" accepted "$device"
-there=$(sed -n 's/.* draws, \([0-9]*\) accepted.*/\1/p' "$work/out")
+there=$(number)
+check "drawing on $device/bf16" accepted "$device/bf16"
+half=$(number)
 check "drawing on cpu" accepted cpu
-here=$(sed -n 's/.* draws, \([0-9]*\) accepted.*/\1/p' "$work/out")
+here=$(number)
 near() {
     awk -v a="$1" -v b="$2" 'BEGIN { print a, "and", b
         exit !(a > 0 && b > 0 && a / b < 1.03 && b / a < 1.03) }'
 }
 check "equal acceptance on $device and cpu" near "${there:-0}" "${here:-0}"
+check "equal acceptance on $device/bf16 and cpu" near "${half:-0}" "${here:-0}"
 
 # 4. Conformations per second, MDGen's full network (34 million parameters), default solver.
 : > "$work/speed"
 for job in ${MARSFM_SPEED:-4:8192 100:512 250:128}; do
     residues=${job%:*}
     draws=${job#*:}
-    if "$pack/marsfm-bench-surrogate" device "$device" "$residues" "$draws" 3 > "$work/out" 2>&1; then
-        tail -n 1 "$work/out" >> "$work/speed"
-        tail -n 1 "$work/out"
-    else
-        note "FAILED speed at $residues residues: $(tail -n 1 "$work/out")"
-        failed=1
-    fi
+    for place in "$device" "$device/bf16"; do
+        if "$pack/marsfm-bench-surrogate" device "$place" "$residues" "$draws" 3 > "$work/out" 2>&1
+        then
+            tail -n 1 "$work/out" >> "$work/speed"
+            tail -n 1 "$work/out"
+        else
+            note "FAILED speed at $residues residues on $place: $(tail -n 1 "$work/out")"
+            failed=1
+        fi
+    done
 done
 
 # 5. The result.

@@ -23,8 +23,8 @@ use cpu_time::ProcessTime;
 use marsfm_geometry::{Conformation, LATENT, ResidueType, build};
 use marsfm_surrogate::candle_core::{DType, Device, Tensor, safetensors as st};
 use marsfm_surrogate::{
-    Batch, Condition, JumpRequest, Layout, Network, NetworkConfig, Solver, Surrogate, Tap,
-    checkpoint, gradients, params,
+    Batch, Condition, JumpRequest, Layout, Network, NetworkConfig, Precision, Solver, Surrogate,
+    Tap, checkpoint, gradients, params,
 };
 use serde_json::json;
 
@@ -178,7 +178,8 @@ impl Case {
         let mut values = values(&self.weights)?;
         timed(rounds, || {
             let lent = std::mem::take(&mut values);
-            let (found, back) = gradients(&self.config, lent, &batch, &Device::Cpu)?;
+            let (found, back) =
+                gradients(&self.config, lent, &batch, &Device::Cpu, Precision::F32)?;
             values = back;
             std::hint::black_box(found);
             Ok(())

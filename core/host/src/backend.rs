@@ -2,6 +2,7 @@
 //! time, so calls wait for each other.
 #![allow(unsafe_code)] // calls the plugin's functions with memory of ours
 
+use crate::device::Device;
 use crate::error::HostError;
 use crate::plugin::Plugin;
 use marsfm_geometry::{Conformation, Rigid};
@@ -11,7 +12,8 @@ use marsfm_plugin_api::engine_abi::TextSink;
 use marsfm_plugin_api::{residue_doubles, residue_parts};
 use marsfm_surrogate::params::{self, Values};
 use marsfm_surrogate::{
-    Backend, Batch, Condition, JumpRequest, LossAndGradients, NetworkConfig, SurrogateError, Window,
+    Backend, Batch, Condition, JumpRequest, LossAndGradients, NetworkConfig, Precision,
+    SurrogateError, Window,
 };
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -38,12 +40,11 @@ impl PluginModel {
     pub fn load(
         plugin: Arc<Plugin>,
         table: &'static BackendService,
-        index: u32,
+        (index, precision): (u32, Precision),
         bytes: &[u8],
         config: &NetworkConfig,
     ) -> Result<Self, HostError> {
-        let name = name_of(table);
-        let device = if index == 0 { name } else { format!("{name}:{index}") };
+        let device = Device::Backend { name: name_of(table), index, precision }.to_string();
         let failed = |message: String| HostError::Device { device: device.clone(), message };
         let complete = table.draw.is_some()
             && table.draws_per_call.is_some()
@@ -54,7 +55,11 @@ impl PluginModel {
             return Err(failed(format!("the plugin {} lacks a function", plugin.name)));
         };
         let mut handle = std::ptr::null_mut();
-        let status = load(index, bytes.as_ptr().cast(), bytes.len(), &mut handle);
+        let place = match precision {
+            Precision::F32 => index,
+            Precision::Bf16 => index | MARSFM_PLUGIN_DEVICE_BF16,
+        };
+        let status = load(place, bytes.as_ptr().cast(), bytes.len(), &mut handle);
         if let Some(message) = plugin.failure(status) {
             return Err(failed(message));
         }

@@ -1,5 +1,6 @@
 //! Devices by name: which one a caller asks for, and what this machine has.
 
+use marsfm_surrogate::Precision;
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -18,6 +19,8 @@ pub enum Device {
         name: String,
         /// Which of them, from 0.
         index: u32,
+        /// How it multiplies.
+        precision: Precision,
     },
 }
 
@@ -25,17 +28,30 @@ impl FromStr for Device {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, index) = text.split_once(':').unwrap_or((text, "0"));
+        let (place, precision) = text.split_once('/').unwrap_or((text, ""));
+        let (name, index) = place.split_once(':').unwrap_or((place, "0"));
         let fail = |why: &str| {
-            format!("device `{text}`: {why}; possible are cpu, cuda, cuda:1 (the second), auto")
+            format!(
+                "device `{text}`: {why}; possible are cpu, cuda, cuda:1 (the second), cuda/bf16 \
+                 (matrix products in bfloat16), auto"
+            )
+        };
+        let precision = match precision {
+            "" if text.ends_with('/') => return Err(fail("what follows the slash is missing")),
+            "" | "f32" => Precision::F32,
+            "bf16" => Precision::Bf16,
+            _ => return Err(fail("what follows the slash is neither f32 nor bf16")),
         };
         let index = index.parse().map_err(|_| fail("what follows the colon is no number"))?;
         match name {
-            "cpu" | "auto" if text.contains(':') => Err(fail("there is only one")),
+            "cpu" | "auto" if place.contains(':') => Err(fail("there is only one")),
+            "cpu" | "auto" if precision != Precision::F32 => {
+                Err(fail("only a backend's device multiplies in bf16"))
+            }
             "cpu" => Ok(Self::Cpu),
             "auto" => Ok(Self::Auto),
             "" => Err(fail("has no name")),
-            name => Ok(Self::Backend { name: name.to_owned(), index }),
+            name => Ok(Self::Backend { name: name.to_owned(), index, precision }),
         }
     }
 }
@@ -45,8 +61,16 @@ impl fmt::Display for Device {
         match self {
             Self::Cpu => f.write_str("cpu"),
             Self::Auto => f.write_str("auto"),
-            Self::Backend { name, index: 0 } => f.write_str(name),
-            Self::Backend { name, index } => write!(f, "{name}:{index}"),
+            Self::Backend { name, index, precision } => {
+                f.write_str(name)?;
+                if *index > 0 {
+                    write!(f, ":{index}")?;
+                }
+                match precision {
+                    Precision::F32 => Ok(()),
+                    Precision::Bf16 => f.write_str("/bf16"),
+                }
+            }
         }
     }
 }
@@ -85,11 +109,22 @@ mod tests {
 
     #[test]
     fn devices_are_named_as_people_name_them() {
-        for name in ["cpu", "auto", "cuda", "cuda:1"] {
+        for name in ["cpu", "auto", "cuda", "cuda:1", "cuda/bf16", "cuda:1/bf16"] {
             assert_eq!(name.parse::<Device>().unwrap().to_string(), name);
         }
         assert_eq!("cuda:0".parse::<Device>().unwrap().to_string(), "cuda");
-        for bad in ["", "cpu:1", "cuda:x", "auto:2", "cuda:-1"] {
+        assert_eq!("cuda/f32".parse::<Device>().unwrap().to_string(), "cuda");
+        for bad in [
+            "",
+            "cpu:1",
+            "cuda:x",
+            "auto:2",
+            "cuda:-1",
+            "cpu/bf16",
+            "auto/bf16",
+            "cuda/",
+            "cuda/f16",
+        ] {
             let error = bad.parse::<Device>().unwrap_err();
             assert!(error.contains("possible are cpu"), "{error}");
         }

@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::plugin::Plugin;
 use marsfm_plugin_api::backend_abi::BackendService;
 use marsfm_surrogate::checkpoint::{self, Checkpoint};
-use marsfm_surrogate::{Backend, NetworkConfig, Surrogate};
+use marsfm_surrogate::{Backend, NetworkConfig, Precision, Surrogate};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,11 +48,11 @@ impl Host {
         config: &NetworkConfig,
         device: &Device,
     ) -> Result<Option<Arc<dyn Backend>>, HostError> {
-        let (name, index) = match device {
+        let (name, index, precision) = match device {
             Device::Cpu => return Ok(None),
             Device::Auto if self.usable_cuda().is_err() => return Ok(None),
-            Device::Auto => (CUDA, 0),
-            Device::Backend { name, index } => (name.as_str(), *index),
+            Device::Auto => (CUDA, 0, Precision::F32),
+            Device::Backend { name, index, precision } => (name.as_str(), *index, *precision),
         };
         let failed = |message| HostError::Device { device: device.to_string(), message };
         let (plugin, table) = if name == CUDA {
@@ -60,7 +60,8 @@ impl Host {
         } else {
             self.find_backend(name).ok_or_else(|| failed(self.unknown_backend()))?
         };
-        let model = PluginModel::load(plugin.clone(), table, index, checkpoint, config)?;
+        let model =
+            PluginModel::load(plugin.clone(), table, (index, precision), checkpoint, config)?;
         Ok(Some(Arc::new(model)))
     }
 

@@ -10,7 +10,7 @@
 //! (`{ v1_0: X, new_slot }`), so that the layout check of the Rust door keeps passing. ABI 1.1
 //! adds the tables of engines, in `engine_abi.rs`; ABI 1.2 those of compute backends, in
 //! `backend_abi.rs`; ABI 1.3 those of proposers, in `proposer_abi.rs`, and temperatures in requests to
-//! backends.
+//! backends; ABI 1.4 devices that multiply in bfloat16.
 #![allow(unsafe_code)] // the derive of the layout description writes unsafe impls
 
 use abi_stable::StableAbi;
@@ -19,7 +19,7 @@ use std::ffi::{CStr, c_char, c_void};
 /// Major version of the plugin ABI: host and plugin must agree exactly.
 pub const MARSFM_PLUGIN_ABI_MAJOR: u32 = 1;
 /// Minor version of the plugin ABI: a plugin may be older than the host, not newer.
-pub const MARSFM_PLUGIN_ABI_MINOR: u32 = 3;
+pub const MARSFM_PLUGIN_ABI_MINOR: u32 = 4;
 
 /// Success.
 pub const MARSFM_PLUGIN_OK: i32 = 0;

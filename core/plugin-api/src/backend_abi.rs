@@ -15,6 +15,11 @@ pub const MARSFM_PLUGIN_DEVICE_MEMORY: i32 = 18;
 /// The bytes are no checkpoint that this backend can compute. The text says why.
 pub const MARSFM_PLUGIN_MODEL: i32 = 19;
 
+/// Added to the index of a device: matrix products round their factors to bfloat16 and sum in
+/// single precision; everything else stays single. Since ABI 1.4; a plugin of before has no device of
+/// such an index.
+pub const MARSFM_PLUGIN_DEVICE_BF16: u32 = 0x1_0000;
+
 /// Doubles per residue of a conformation: rotation (row-major) and translation (nm) of its frame,
 /// then sine and cosine of pre-omega, phi, psi, chi1, chi2, chi3, chi4; 0, 0 where there is none.
 pub const MARSFM_PLUGIN_RESIDUE_DOUBLES: usize = 26;
@@ -116,7 +121,8 @@ pub struct BackendService {
     /// `memory_bytes` where it is known) and `failures` (array of text: why there is none). No
     /// device is an answer, not a failure. [any thread]
     pub describe: Option<extern "C" fn(sink: *const TextSink) -> i32>,
-    /// Loads a checkpoint (the `n_bytes` bytes of the file) onto device `index`. [any thread]
+    /// Loads a checkpoint (the `n_bytes` bytes of the file) onto device `index`, which may have
+    /// `MARSFM_PLUGIN_DEVICE_BF16` added. [any thread]
     pub load: Option<
         extern "C" fn(
             index: u32,

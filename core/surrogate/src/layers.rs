@@ -3,12 +3,22 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use crate::SurrogateError;
-use crate::kernels::{Attention, Learning, Packed, gated_residual, gelu, linear};
+use crate::kernels::{Attention, Learning, Packed, gated_residual, gelu, linear, linear_of_halves};
 
 type Result<T> = std::result::Result<T, SurrogateError>;
+
+/// How matrices are multiplied with weights. Everything else is in the parameters' own type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// In the parameters' type.
+    #[default]
+    F32,
+    /// Factors rounded to bfloat16, sums in single precision: what matrix units of GPUs do fastest.
+    Bf16,
+}
 
 /// y = x Wᵀ + b.
 pub(crate) enum Linear {
@@ -18,11 +28,13 @@ pub(crate) enum Linear {
     Packed(Arc<Packed>),
     /// Weights that learn and keep their own gradients.
     Learning(Arc<Learning>),
+    /// Weight in bfloat16, bias as it was.
+    Half(Tensor, Tensor),
 }
 
 impl Linear {
     /// Of one or several maps of one input, one after the other: weights `[out, in]`, biases `[out]`.
-    pub fn new(maps: &[(Tensor, Tensor)]) -> Result<Self> {
+    pub fn new(maps: &[(Tensor, Tensor)], precision: Precision) -> Result<Self> {
         let (weight, bias) = match maps {
             [(weight, bias)] => (weight.clone(), bias.clone()),
             _ => {
@@ -31,6 +43,9 @@ impl Linear {
                 (Tensor::cat(&weights, 0)?, Tensor::cat(&biases, 0)?)
             }
         };
+        if precision == Precision::Bf16 {
+            return Ok(Self::Half(weight.to_dtype(DType::BF16)?, bias));
+        }
         Ok(match Packed::new(&weight, &bias)? {
             Some(packed) => Self::Packed(packed),
             None => Self::Tensors(weight, bias),
@@ -43,13 +58,14 @@ impl Linear {
             Self::Tensors(w, b) => linear(x, w, b)?,
             Self::Packed(packed) => packed.apply(x)?,
             Self::Learning(layer) => layer.apply(x)?,
+            Self::Half(w, b) => linear_of_halves(x, w, b)?,
         })
     }
 
     fn apply_gelu(&self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Packed(packed) => packed.apply_gelu(x)?,
-            Self::Tensors(..) | Self::Learning(_) => gelu(&self.apply(x)?)?,
+            Self::Tensors(..) | Self::Learning(_) | Self::Half(..) => gelu(&self.apply(x)?)?,
         })
     }
 
@@ -57,7 +73,7 @@ impl Linear {
     pub fn gated(&self, x: &Tensor, h: &Tensor, mods: &Tensor, gate: usize) -> Result<Tensor> {
         Ok(match self {
             Self::Packed(packed) => packed.gated(x, h, mods, gate)?,
-            Self::Tensors(..) | Self::Learning(_) => {
+            Self::Tensors(..) | Self::Learning(_) | Self::Half(..) => {
                 gated_residual(h, &self.apply(x)?, mods, gate)?
             }
         })

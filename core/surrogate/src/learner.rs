@@ -8,7 +8,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, DType, Device, Tensor, Var, WithDType};
 
 use crate::kernels::Learning;
-use crate::layers::Linear;
+use crate::layers::{Linear, Precision};
 use crate::network::Parameters;
 use crate::params::Values;
 use crate::{Network, NetworkConfig, SurrogateError};
@@ -33,17 +33,18 @@ struct Roles {
 }
 
 impl Learner {
-    /// Of parameters, computing in this type on this device. The weights of linear maps are not
+    /// Of parameters, computing in this type and precision on this device. The weights of linear maps are not
     /// copied where a layer can keep their gradients itself.
     pub fn new(
         config: &NetworkConfig,
         values: Values,
         dtype: DType,
         device: &Device,
+        precision: Precision,
     ) -> Result<Self> {
         let roles = RefCell::new(Roles { values, ..Roles::default() });
         let source = Source { roles, dtype, device };
-        let network = Network::assemble(config, &source)?;
+        let network = Network::assemble(config, &source, precision)?;
         Ok(Self { network, roles: source.roles.into_inner() })
     }
 
@@ -118,9 +119,10 @@ impl Parameters for Source<'_> {
         Ok(tensor)
     }
 
-    fn linear(&self, names: &[String]) -> Result<Linear> {
-        if self.dtype != DType::F32 || !Learning::possible(self.device) {
-            return Linear::new(&self.maps(names)?);
+    fn linear(&self, names: &[String], precision: Precision) -> Result<Linear> {
+        let single = self.dtype == DType::F32 && precision == Precision::F32;
+        if !single || !Learning::possible(self.device) {
+            return Linear::new(&self.maps(names)?, precision);
         }
         let mut roles = self.roles.borrow_mut();
         let mut give = |name: String| -> Result<Vec<f32>> {

@@ -28,6 +28,7 @@ pub use backend::{Backend, Batch, LossAndGradients, Window};
 pub use candle_core;
 pub use config::{Layout, MaskedTorsions, NetworkConfig, Path};
 pub use error::SurrogateError;
+pub use layers::Precision;
 pub use learner::Learner;
 pub use local::{Local, gradients, loss};
 pub use loss::flow_loss;

@@ -13,7 +13,7 @@ use rand_distr::{Distribution, StandardNormal};
 use crate::backend::{Backend, Batch, LossAndGradients};
 use crate::params::Values;
 use crate::{
-    Condition, JumpRequest, Learner, MaskedTorsions, Network, NetworkConfig, Solver,
+    Condition, JumpRequest, Learner, MaskedTorsions, Network, NetworkConfig, Precision, Solver,
     SurrogateError, Tap, Window, condition_of, flow_loss, params, solve, upstream,
 };
 
@@ -30,6 +30,7 @@ const DEVICE_ATTENTION_BYTES: usize = 1 << 29;
 /// A network with f32 parameters on one device.
 pub struct Local {
     device: String,
+    precision: Precision,
     network: Network,
 }
 
@@ -39,6 +40,7 @@ impl Local {
         config: &NetworkConfig,
         values: Values,
         device: &Device,
+        precision: Precision,
     ) -> Result<Self, SurrogateError> {
         let tensors = params::into_tensors(values, device)?;
         let name = match device.location() {
@@ -46,7 +48,8 @@ impl Local {
             candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
             candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
         };
-        Ok(Self { device: name, network: Network::consuming(config, tensors)? })
+        let network = Network::consuming(config, tensors, precision)?;
+        Ok(Self { device: name, precision, network })
     }
 
     fn tokens_per_call(&self, residues: usize) -> usize {
@@ -182,7 +185,7 @@ impl Backend for Local {
         batch: &Batch,
     ) -> Result<LossAndGradients, SurrogateError> {
         let (config, device) = (self.network.config(), self.network.device());
-        Ok(gradients(config, parameters.clone(), batch, device)?.0)
+        Ok(gradients(config, parameters.clone(), batch, device, self.precision)?.0)
     }
 }
 
@@ -233,8 +236,9 @@ pub fn gradients(
     values: Values,
     batch: &Batch,
     device: &Device,
+    precision: Precision,
 ) -> Result<(LossAndGradients, Values), SurrogateError> {
-    let learner = Learner::new(config, values, DType::F32, device)?;
+    let learner = Learner::new(config, values, DType::F32, device, precision)?;
     let (loss, gradients) = {
         let loss = loss_of(learner.network(), batch)?;
         (f64::from(loss.to_scalar::<f32>()?), learner.gradients(&loss)?)

@@ -17,7 +17,7 @@ use crate::kernels::{
 };
 use marsfm_geometry::LATENT;
 
-use crate::layers::{FeedForward, Linear, SelfAttention};
+use crate::layers::{FeedForward, Linear, Precision, SelfAttention};
 use crate::modulation::{Memory, Modulations, Point, points};
 use crate::params::Tensors;
 use crate::{NetworkConfig, SurrogateError};
@@ -139,8 +139,8 @@ pub(crate) trait Parameters {
     fn tensor(&self, name: &str) -> Result<Tensor>;
 
     /// Linear maps of one input as one layer.
-    fn linear(&self, names: &[String]) -> Result<Linear> {
-        Linear::new(&self.maps(names)?)
+    fn linear(&self, names: &[String], precision: Precision) -> Result<Linear> {
+        Linear::new(&self.maps(names)?, precision)
     }
 
     /// The weights and biases of linear maps.
@@ -180,20 +180,30 @@ impl Network {
     /// Assembles a network from named tensors (all of one type, on one device). Joint projections
     /// are concatenated here, so gradients flow back to the named parameters.
     pub fn new(config: &NetworkConfig, tensors: &Tensors) -> Result<Self> {
-        Self::assemble(config, &|name: &str| tensors.get(name).cloned())
+        Self::assemble(config, &|name: &str| tensors.get(name).cloned(), Precision::F32)
     }
 
     /// The same of tensors that nobody else needs: each is given up as soon as it is laid out, so
     /// that the parameters are hardly ever held twice.
-    pub(crate) fn consuming(config: &NetworkConfig, tensors: Tensors) -> Result<Self> {
+    pub(crate) fn consuming(
+        config: &NetworkConfig,
+        tensors: Tensors,
+        precision: Precision,
+    ) -> Result<Self> {
         let tensors = RefCell::new(tensors);
-        Self::assemble(config, &|name: &str| tensors.borrow_mut().remove(name))
+        Self::assemble(config, &|name: &str| tensors.borrow_mut().remove(name), precision)
     }
 
-    pub(crate) fn assemble(config: &NetworkConfig, parameters: &impl Parameters) -> Result<Self> {
+    pub(crate) fn assemble(
+        config: &NetworkConfig,
+        parameters: &impl Parameters,
+        precision: Precision,
+    ) -> Result<Self> {
         let get = |name: &str| parameters.tensor(name);
-        let layer = |name: &str| parameters.linear(&[name.to_owned()]);
-        let joint = |names: &[String]| parameters.linear(names);
+        let layer = |name: &str| parameters.linear(&[name.to_owned()], precision);
+        // What latents come in and velocities go out by is small, and rounding it costs most.
+        let exact = |name: &str| parameters.linear(&[name.to_owned()], Precision::F32);
+        let joint = |names: &[String]| parameters.linear(names, precision);
         let c = config.embed_dim;
         let attention = |name: String| -> Result<SelfAttention> {
             let part = |p: &str| format!("{name}.attn.{p}");
@@ -234,22 +244,22 @@ impl Network {
         Ok(Self {
             dtype: types.dtype(),
             device: types.device().clone(),
-            latent_to_emb: layer("latent_to_emb")?,
-            cond_to_emb: layer("cond_to_emb")?,
+            latent_to_emb: exact("latent_to_emb")?,
+            cond_to_emb: exact("cond_to_emb")?,
             mask_to_emb: get("mask_to_emb.weight")?,
             aatype_to_emb: types,
-            time: (layer("t_embedder.mlp.0")?, layer("t_embedder.mlp.2")?),
+            time: (exact("t_embedder.mlp.0")?, exact("t_embedder.mlp.2")?),
             temperature: match config.temperature {
                 false => None,
                 true => Some((
-                    layer("temperature_embedder.mlp.0")?,
-                    layer("temperature_embedder.mlp.2")?,
+                    exact("temperature_embedder.mlp.0")?,
+                    exact("temperature_embedder.mlp.2")?,
                 )),
             },
             ipa_layers: (0..config.num_layers).map(ipa_layer).collect::<Result<_>>()?,
             layers: (0..config.num_layers).map(dit_layer).collect::<Result<_>>()?,
             head_modulation: layer("emb_to_latent.adaLN_modulation.1")?,
-            head: layer("emb_to_latent.linear")?,
+            head: exact("emb_to_latent.linear")?,
             memory: Memory::default(),
             config: config.clone(),
         })

@@ -11,7 +11,7 @@ use marsfm_geometry::{Conformation, LATENT, ResidueType, Rigid, latent};
 use crate::backend::Backend;
 use crate::card::ModelCard;
 use crate::checkpoint::{self, Checkpoint};
-use crate::{Condition, Layout, Local, Solver, SurrogateError, Window};
+use crate::{Condition, Layout, Local, Precision, Solver, SurrogateError, Window};
 
 /// Frames of the longest window: attention over frames is quadratic.
 const MOST_FRAMES: usize = 10_000;
@@ -51,12 +51,16 @@ impl Surrogate {
 
     /// Uses a checkpoint in memory, on the CPU.
     pub fn from_checkpoint(checkpoint: Checkpoint) -> Result<Self, SurrogateError> {
-        Self::on(checkpoint, &Device::Cpu)
+        Self::on(checkpoint, &Device::Cpu, Precision::F32)
     }
 
     /// Uses a checkpoint in memory, on a device of the tensor library.
-    pub fn on(checkpoint: Checkpoint, device: &Device) -> Result<Self, SurrogateError> {
-        let local = Local::new(&checkpoint.card.network, checkpoint.values, device)?;
+    pub fn on(
+        checkpoint: Checkpoint,
+        device: &Device,
+        precision: Precision,
+    ) -> Result<Self, SurrogateError> {
+        let local = Local::new(&checkpoint.card.network, checkpoint.values, device, precision)?;
         Ok(Self::with_backend(checkpoint.card, checkpoint.sha256, Arc::new(local)))
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use marsfm_surrogate::candle_core::{DType, Device};
-use marsfm_surrogate::{Backend, Batch, LossAndGradients, Network, Optimiser, params};
+use marsfm_surrogate::{
+    Backend, Batch, LossAndGradients, Network, Optimiser, Precision, gradients, params,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -159,7 +161,7 @@ impl Trainer<'_> {
                 return Ok(backend.gradients(&optimiser.values(), part)?);
             }
             let values = optimiser.lend();
-            let (found, values) = marsfm_surrogate::gradients(network, values, part, &Device::Cpu)?;
+            let (found, values) = gradients(network, values, part, &Device::Cpu, Precision::F32)?;
             optimiser.give_back(values);
             Ok(found)
         };

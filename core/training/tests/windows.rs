@@ -3,7 +3,7 @@
 
 use marsfm_geometry::{Conformation, LATENT, ResidueType, build, decode};
 use marsfm_surrogate::candle_core::Device;
-use marsfm_surrogate::{Layout, NetworkConfig, Path, gradients};
+use marsfm_surrogate::{Layout, NetworkConfig, Path, Precision, gradients};
 use marsfm_training::{Pair, PairSource, System, TrainingSet, align};
 use rand::{Rng, RngExt};
 
@@ -126,7 +126,7 @@ fn every_parameter_learns_from_windows() {
     let values = marsfm_surrogate::params::from_recipe(&network, "windows");
     let batch = set(2).batch(2, 1, 0).unwrap();
     let ((loss, gradients), same) =
-        gradients(&network, values.clone(), &batch, &Device::Cpu).unwrap();
+        gradients(&network, values.clone(), &batch, &Device::Cpu, Precision::F32).unwrap();
     assert_eq!(same, values, "the parameters that were given back");
     assert!(loss.is_finite() && loss > 0.0);
     for name in values.keys() {

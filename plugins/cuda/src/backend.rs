@@ -9,7 +9,7 @@ use marsfm_plugin_api::{BackendPlugin, PluginError, residue_doubles, residue_par
 use marsfm_surrogate::candle_core::Device;
 use marsfm_surrogate::params::{self, Values};
 use marsfm_surrogate::{
-    Batch, Condition, JumpRequest, Layout, Solver, Surrogate, SurrogateError, checkpoint,
+    Batch, Condition, JumpRequest, Layout, Precision, Solver, Surrogate, SurrogateError, checkpoint,
 };
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -67,8 +67,12 @@ impl<P: Place> BackendPlugin for Compute<P> {
     fn load(index: u32, bytes: &[u8]) -> Result<Self, PluginError> {
         let checkpoint = checkpoint::parse(bytes, Path::new("the checkpoint")).map_err(failed)?;
         let shapes = params::shapes(&checkpoint.card.network);
-        let device = P::device(index)?;
-        let surrogate = Surrogate::on(checkpoint, &device).map_err(failed)?;
+        let device = P::device(index & !MARSFM_PLUGIN_DEVICE_BF16)?;
+        let precision = match index & MARSFM_PLUGIN_DEVICE_BF16 {
+            0 => Precision::F32,
+            _ => Precision::Bf16,
+        };
+        let surrogate = Surrogate::on(checkpoint, &device, precision).map_err(failed)?;
         Ok(Self { surrogate, shapes, place: PhantomData })
     }
 

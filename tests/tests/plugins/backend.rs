@@ -193,6 +193,39 @@ fn velocities_and_gradients_are_too() {
     assert!(refused.contains("batch.x: number 5 is not finite"), "{refused}");
 }
 
+/// Root mean square of the differences over that of the numbers.
+fn relative(a: &[f64], b: &[f64]) -> f64 {
+    let square = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>();
+    let difference = square(&mut a.iter().zip(b).map(|(x, y)| x - y));
+    (difference / square(&mut a.iter().copied())).sqrt()
+}
+
+#[test]
+fn products_of_halves_are_close_and_their_gradients_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = network(Layout::T2, 2);
+    let path = model(folder.path(), &config);
+    let host = host();
+    let full = host.surrogate(&path, &elsewhere()).unwrap();
+    let half = host.surrogate(&path, &"cpu-plugin/bf16".parse().unwrap()).unwrap();
+    assert_eq!(half.backend().device(), "cpu-plugin/bf16");
+    let b = batch();
+    let v = |s: &Surrogate| s.backend().velocity(&b.condition, &b.x, &b.t).unwrap();
+    // bfloat16 has 8 bits: 0.2 % a factor at most, with signs that mostly cancel.
+    let error = relative(&v(&full), &v(&half));
+    assert!(error > 1e-4 && error < 5e-3, "velocities differ by {error}");
+    let values = params::from_recipe(&config, "another");
+    let learned = |s: &Surrogate| s.backend().gradients(&values, &b).unwrap();
+    let ((loss, exact), (near, rounded)) = (learned(&full), learned(&half));
+    assert!((loss / near - 1.0).abs() < 5e-3, "{loss} {near}");
+    assert!(exact.keys().eq(rounded.keys()));
+    let flat = |g: &std::collections::BTreeMap<String, Vec<f32>>| -> Vec<f64> {
+        g.values().flatten().map(|x| f64::from(*x)).collect()
+    };
+    let error = relative(&flat(&exact), &flat(&rounded));
+    assert!(error > 1e-4 && error < 1e-2, "gradients differ by {error}");
+}
+
 #[test]
 fn what_a_backend_cannot_do_is_an_error_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();

@@ -30,8 +30,8 @@ fn other_abi_versions_are_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let size = "sizeof(marsfm_plugin_entry_t)";
     let cases = [
-        ("major", entry(size, "99", "0"), "built for plugin ABI 99.0, this marsfm has 1.3"),
-        ("minor", entry(size, "1", "7"), "built for plugin ABI 1.7, this marsfm has 1.3"),
+        ("major", entry(size, "99", "0"), "built for plugin ABI 99.0, this marsfm has 1.4"),
+        ("minor", entry(size, "1", "7"), "built for plugin ABI 1.7, this marsfm has 1.4"),
         ("small", entry("8", "1", "0"), "has 8 bytes, ABI 1.0 needs"),
         ("none", entry(size, "1", "0"), "no service that this marsfm knows"),
     ];
@@ -104,7 +104,7 @@ fn a_folder_is_searched_past_what_is_refused_and_the_report_lists_both() {
     assert_eq!(report.len(), 3);
     let xtc = &report[0];
     assert!(xtc.is_loaded() && xtc.path.ends_with("libb.so"), "{xtc:?}");
-    assert_eq!((xtc.door, xtc.abi.as_deref()), (Some(Door::Rust), Some("1.3")));
+    assert_eq!((xtc.door, xtc.abi.as_deref()), (Some(Door::Rust), Some("1.4")));
     assert_eq!(xtc.sha256.as_ref().map(String::len), Some(64));
     assert!(xtc.formats.iter().any(|f| f.extensions == ["xtc"] && f.reads && f.writes));
     assert!(report[1].refused.as_ref().unwrap().contains("not a shared library"));

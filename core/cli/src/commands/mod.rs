@@ -27,7 +27,8 @@ use serde::Serialize;
 /// `--device`, of every command that draws.
 #[derive(clap::Args)]
 pub struct DeviceArgument {
-    /// Where to compute: cpu, cuda, cuda:1 (the second card), or auto (CUDA if there is any).
+    /// Where to compute: cpu, cuda, cuda:1 (the second card), cuda/bf16 (matrix products in bfloat16),
+    /// or auto (CUDA if there is any).
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: Device,
 }

@@ -14,8 +14,8 @@ use marsfm_geometry::{Conformation, LATENT, ResidueType, Rigid};
 use marsfm_host::{Device, Host};
 use marsfm_surrogate::candle_core::{DType, Device as Tensors, Tensor};
 use marsfm_surrogate::{
-    Condition, Layout, Learner, Network, NetworkConfig, Path, Prepared, Solver, Tap, checkpoint,
-    params, solve,
+    Condition, Layout, Learner, Network, NetworkConfig, Path, Precision, Prepared, Solver, Tap,
+    checkpoint, params, solve,
 };
 
 use super::{Case, Report, max_abs_diff};
@@ -308,7 +308,8 @@ impl Check<'_> {
         self.dense(report, "train.xt", &xt, self.config.frames)?;
         self.dense(report, "train.ut", &ut, self.config.frames)?;
 
-        let learner = Learner::new(&self.config, values.clone(), self.dtype, &Tensors::Cpu)?;
+        let (values, device) = (values.clone(), &Tensors::Cpu);
+        let learner = Learner::new(&self.config, values, self.dtype, device, Precision::F32)?;
         let network = learner.network();
         let prepared =
             network.prepare(self.condition()?, self.config.frames, &mut Tap::default())?;

@@ -24,7 +24,7 @@ pub use add::add_shared;
 pub use attention::{Attention, Axis};
 pub use ipa::{IpaKernel, IpaShape};
 pub use learning::Learning;
-pub use linear::linear;
+pub use linear::{linear, linear_of_halves};
 pub use norm::{Modulation, affine_norm, modulated_norm};
 #[cfg(test)]
 pub use op::composed;
