@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use marsfm_geometry::LATENT;
 
 use crate::kernels::composed;
-use crate::{Condition, Layout, Learner, Network, NetworkConfig, Tap, params};
+use crate::{Condition, Layout, Learner, Network, NetworkConfig, Precision, Tap, params};
 
 /// Two chains of five residues, the second one residue shorter.
 fn condition(frames: usize) -> Condition {
@@ -61,7 +61,7 @@ fn run(config: &NetworkConfig, dtype: DType) -> (Vec<f64>, BTreeMap<String, Vec<
 /// The same by a network whose layers keep their own gradients, and the parameters it gives back.
 fn learned(config: &NetworkConfig) -> (Vec<f64>, BTreeMap<String, Vec<f64>>, params::Values) {
     let values = params::from_recipe(config, "devices");
-    let learner = Learner::new(config, values, DType::F32, &Device::Cpu).unwrap();
+    let learner = Learner::new(config, values, DType::F32, &Device::Cpu, Precision::F32).unwrap();
     let kelvin = config.temperature.then_some([320.0, 450.0]);
     let v = velocity(learner.network(), &[0.3, 0.8], kelvin);
     let gradients = learner.gradients::<f32>(&v.sqr().unwrap().mean_all().unwrap()).unwrap();

@@ -135,8 +135,9 @@ fn adams(
         let nodes = &nodes[nodes.len().saturating_sub(n)..];
         let times: Vec<f64> = nodes.iter().map(|(t, _)| *t).collect();
         let weighted = integrals(&times, ends).into_iter().zip(nodes);
-        let add = |x: Tensor, (w, (_, v)): (f64, &(f64, Tensor))| Ok((x + v.affine(w, 0.0)?)?);
-        weighted.fold(Ok(x.clone()), |x: Result<Tensor>, term| x.and_then(|x| add(x, term)))
+        weighted.into_iter().try_fold(x.clone(), |x, (w, (_, v))| -> Result<Tensor> {
+            Ok((x + v.affine(w, 0.0)?)?)
+        })
     };
     nodes.push((0.0, v(&[0.0], &x)?));
     for i in 0..steps {

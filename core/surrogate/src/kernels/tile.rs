@@ -217,13 +217,14 @@ impl Part {
             for (row, sums) in self.rows.clone().zip(&mut *sums) {
                 let at = row * self.columns + column;
                 // Twice the same, once of a length that the compiler knows.
-                // SAFETY: this rectangle is this task's alone, as the caller promises.
                 if column + PANEL <= self.columns {
                     finish.row(row, column, sums);
+                    // SAFETY: this rectangle is this task's alone, as the caller promises.
                     unsafe { out.write(at, sums) };
                 } else {
                     let sums = &mut sums[..self.columns - column];
                     finish.row(row, column, sums);
+                    // SAFETY: as above.
                     unsafe { out.write(at, sums) };
                 }
             }
