@@ -28,6 +28,10 @@ use marsfm_surrogate::{
 };
 use serde_json::json;
 
+/// The default solver of the program, and what a draw by it costs.
+const SOLVER: Solver = Solver::Adams { steps: EVALUATIONS };
+const EVALUATIONS: usize = 16;
+
 type Tensors = std::collections::HashMap<String, Tensor>;
 
 fn main() -> Result<()> {
@@ -218,7 +222,7 @@ fn on_device(name: &str, residues: usize, draws: usize, rounds: usize) -> Result
     let (types, start) = chain(residues)?;
     let children = draws.min(16);
     let starts = vec![start; draws.div_ceil(children)];
-    let solver = Solver::Adams { steps: 16 };
+    let solver = SOLVER;
     let (mut first_id, mut best) = (0, f64::INFINITY);
     for round in 0..=rounds {
         let (types, starts) = (types.as_slice(), starts.as_slice());
@@ -234,7 +238,7 @@ fn on_device(name: &str, residues: usize, draws: usize, rounds: usize) -> Result
     let device = surrogate.backend().device();
     let words = json!({
         "device": device, "residues": residues, "draws": starts.len() * children,
-        "evaluations": 16, "conformations_per_s": 1.0 / best,
+        "evaluations": EVALUATIONS, "conformations_per_s": 1.0 / best,
     });
     println!("{words}");
     Ok(())
@@ -259,7 +263,7 @@ fn tree(surrogate: &Surrogate, residues: usize, children: usize, rounds: usize) 
             children,
             rng_seed: 1,
             first_id,
-            solver: Solver::Adams { steps: 16 },
+            solver: SOLVER,
         };
         first_id += children as u64;
         std::hint::black_box(surrogate.jump(&request)?);

@@ -54,6 +54,12 @@ impl PluginModel {
         let Some(load) = table.load.filter(|_| complete) else {
             return Err(failed(format!("the plugin {} lacks a function", plugin.name)));
         };
+        if index >= MARSFM_PLUGIN_DEVICE_BF16 {
+            return Err(failed(format!(
+                "devices are numbered from 0 to {}",
+                MARSFM_PLUGIN_DEVICE_BF16 - 1
+            )));
+        }
         let mut handle = std::ptr::null_mut();
         let place = match precision {
             Precision::F32 => index,

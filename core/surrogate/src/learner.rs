@@ -33,8 +33,8 @@ struct Roles {
 }
 
 impl Learner {
-    /// Of parameters, computing in this type and precision on this device. The weights of linear maps are not
-    /// copied where a layer can keep their gradients itself.
+    /// Of parameters, computing in this type and precision on this device. The weights of linear
+    /// maps are not copied where a layer can keep their gradients itself.
     pub fn new(
         config: &NetworkConfig,
         values: Values,

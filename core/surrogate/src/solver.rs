@@ -1,9 +1,9 @@
 //! From noise to data: integrates dx/dt = v(x, t) from t = 0 to t = 1.
 //!
 //! Fixed grids (Adams, Euler, midpoint, Heun, RK4) give the same steps whatever the batch.
-//! Dormand–Prince 5(4) comes twice: with torchdiffeq's controller, whose error norm couples all samples of a batch
-//! (the reference's behaviour, for parity), and with one controller per sample, so that a sample
-//! does not depend on its neighbours.
+//! Dormand–Prince 5(4) comes twice: with torchdiffeq's controller, whose error norm couples all
+//! samples of a batch (the reference's behaviour, for parity), and with one controller per sample,
+//! so that a sample does not depend on its neighbours.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -134,8 +134,8 @@ fn adams(
     let latest = |nodes: &[(f64, Tensor)], n: usize, x: &Tensor, ends: [f64; 2]| {
         let nodes = &nodes[nodes.len().saturating_sub(n)..];
         let times: Vec<f64> = nodes.iter().map(|(t, _)| *t).collect();
-        let weighted = integrals(&times, ends).into_iter().zip(nodes);
-        weighted.into_iter().try_fold(x.clone(), |x, (w, (_, v))| -> Result<Tensor> {
+        let mut weighted = integrals(&times, ends).into_iter().zip(nodes);
+        weighted.try_fold(x.clone(), |x, (w, (_, v))| -> Result<Tensor> {
             Ok((x + v.affine(w, 0.0)?)?)
         })
     };

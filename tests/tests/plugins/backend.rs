@@ -235,6 +235,8 @@ fn what_a_backend_cannot_do_is_an_error_with_a_reason() {
     let ask = |device: &str| error(host.surrogate(&path, &device.parse().unwrap()));
     assert!(ask("tpu").contains("no tpu device: no plugin for it is loaded; loaded: cpu-plugin"));
     assert!(ask("cpu-plugin:3").contains("there is no processor 3"));
+    // Not device 0 in bfloat16, whose flag has this number.
+    assert!(ask("cpu-plugin:65536").contains("devices are numbered from 0 to 65535"));
     let refused = error(host.backend(b"not a checkpoint at all", &config, &elsewhere()));
     assert!(refused.contains("is no marsfm checkpoint"), "{refused}");
     let there = host.surrogate(&path, &elsewhere()).unwrap();

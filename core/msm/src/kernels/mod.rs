@@ -3,7 +3,8 @@
 //! Nearest centre: lanes are frames. A group of frames is transposed (minus the median of the
 //! centres, which keeps digits at an offset), then for each centre the score |c|^2/2 - x.c is
 //! accumulated and compared lane by lane, so there is no horizontal minimum. Ties go to the lowest
-//! centre. Where the processor can, `whole` finds the same labels in whole numbers. Seeding: lanes are candidate centres, and the distance is sum (x - c)^2.
+//! centre. Where the processor can, `whole` finds the same labels in whole numbers. Seeding: lanes
+//! are candidate centres, and the distance is sum (x - c)^2.
 //!
 //! Products for covariances and projections live here for the same reason.
 //!
