@@ -110,4 +110,14 @@ impl FeedForward {
     pub fn hidden(&self, x: &Tensor) -> Result<Tensor> {
         self.fc1.apply_gelu(x)
     }
+
+    /// h + chunk `gate` of mods × the maps of x.
+    pub fn gated(&self, x: &Tensor, h: &Tensor, mods: &Tensor, gate: usize) -> Result<Tensor> {
+        match (&self.fc1, &self.fc2) {
+            (Linear::Packed(one), Linear::Packed(two)) => {
+                Ok(one.gelu_gated(two, x, h, mods, gate)?)
+            }
+            _ => self.fc2.gated(&self.hidden(x)?, h, mods, gate),
+        }
+    }
 }

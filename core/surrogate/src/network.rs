@@ -95,6 +95,21 @@ impl Tap {
         self.note(name, &y);
         Ok(gated_residual(h, &y, mods, gate)?)
     }
+
+    /// The same of two maps with a gelu between.
+    fn fed_forward(
+        &mut self,
+        name: impl FnOnce() -> String,
+        maps: &FeedForward,
+        x: &Tensor,
+        h: &Tensor,
+        (mods, gate): (&Tensor, usize),
+    ) -> Result<Tensor> {
+        match self.0 {
+            None => maps.gated(x, h, mods, gate),
+            Some(_) => self.gated(name, &maps.fc2, &maps.hidden(x)?, h, (mods, gate)),
+        }
+    }
 }
 
 struct IpaLayer {
@@ -416,8 +431,7 @@ impl Network {
             let heads = layer.mha_l.heads(&normed, &how)?;
             y = tap.gated(at(".mha_l"), &layer.mha_l.out, &heads, &y, (mods, 2))?;
             let normed = modulated_norm(&y, mods, Modulation { shift: 3, scale: 4, eps: EPS })?;
-            let hidden = layer.ffn.hidden(&normed)?;
-            y = tap.gated(at(".fc2"), &layer.ffn.fc2, &hidden, &y, (mods, 5))?;
+            y = tap.fed_forward(at(".fc2"), &layer.ffn, &normed, &y, (mods, 5))?;
             tap.note(at(""), &y);
         }
         Ok(y)
@@ -454,8 +468,7 @@ impl Network {
             let heads = layer.mha_t.heads(&normed, &over(Axis::Frames))?;
             h = tap.gated(at(".mha_t"), &layer.mha_t.out, &heads, &h, (mods, 5))?;
             let normed = modulated_norm(&h, mods, Modulation { shift: 6, scale: 7, eps: EPS })?;
-            let hidden = layer.ffn.hidden(&normed)?;
-            h = tap.gated(at(".fc2"), &layer.ffn.fc2, &hidden, &h, (mods, 8))?;
+            h = tap.fed_forward(at(".fc2"), &layer.ffn, &normed, &h, (mods, 8))?;
             tap.note(at(""), &h);
         }
         tap.note(|| "emb_to_latent.adaLN_modulation".into(), &mods.head);

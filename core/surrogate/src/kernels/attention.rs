@@ -13,10 +13,8 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Te
 use rayon::prelude::*;
 
 use super::op::{Shared, by_dtype, elements, fused, stored};
-use super::real::{
-    Real, add_transposed_product, axpy, by_columns, dispatch, dot, lanes, largest, padded,
-    small_product, sum_of, transpose,
-};
+use super::real::{LANES, Real, axpy, dispatch, dot, largest, sum_of};
+use super::small::{add_transposed_product, padded, small_product, transpose};
 
 /// Along which axis of the `[B, T, L]` tokens a sequence runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +150,22 @@ struct Head<T> {
     p: Vec<T>,
 }
 
+/// (a cos − b sin, b cos + a sin) of scaled a and b.
+#[inline(always)]
+fn turned<T: Real, const N: usize>(
+    [a, b, cos, sin]: [&[T; N]; 4],
+    scale: T,
+    sign: T,
+) -> ([T; N], [T; N]) {
+    let (mut low, mut high) = (*a, *b);
+    for k in 0..N {
+        let (a, b, sin) = (a[k] * scale, b[k] * scale, sign * sin[k]);
+        low[k] = a * cos[k] - b * sin;
+        high[k] = b * cos[k] + a * sin;
+    }
+    (low, high)
+}
+
 /// The tensors of one call and what they are made of: C channels, `hd` to a head, n positions.
 struct Kernel<'a, T> {
     op: &'a Attention,
@@ -177,30 +191,21 @@ impl<'a, T: Real> Kernel<'a, T> {
     fn turn(&self, x: &[T], pos: usize, scale: T, back: bool, out: &mut [T]) {
         let half = self.hd / 2;
         let (cos, sin) = (&self.cos[pos * half..][..half], &self.sin[pos * half..][..half]);
+        let (a, b) = x[..2 * half].split_at(half);
+        let (low, high) = out[..2 * half].split_at_mut(half);
         let sign = if back { -T::one() } else { T::one() };
-        macro_rules! by {
-            ($width:literal, $from:expr) => {
-                let part = |of: &[T]| -> [T; $width] { *lanes(&of[$from..]) };
-                let (a, b) = (part(x), part(&x[half..]));
-                let (cos, sin) = (part(cos), part(sin));
-                // All is read before anything is written, so that it runs in vectors.
-                let (mut low, mut high) = (a, b);
-                for k in 0..$width {
-                    let (a, b, sin) = (a[k] * scale, b[k] * scale, sign * sin[k]);
-                    low[k] = a * cos[k] - b * sin;
-                    high[k] = b * cos[k] + a * sin;
-                }
-                out[$from..][..$width].copy_from_slice(&low);
-                out[half + $from..][..$width].copy_from_slice(&high);
-            };
-        }
         // By fours, because half a head rarely fills a long vector.
-        let whole = half / 4 * 4;
-        for from in (0..whole).step_by(4) {
-            by!(4, from);
+        let (lows, low) = low.as_chunks_mut::<4>();
+        let (highs, high) = high.as_chunks_mut::<4>();
+        let of = [a, b, cos, sin].map(|x| x.as_chunks::<4>());
+        let places = lows.iter_mut().zip(highs);
+        let values = of[0].0.iter().zip(of[1].0).zip(of[2].0.iter().zip(of[3].0));
+        for ((low, high), ((a, b), (cos, sin))) in places.zip(values) {
+            (*low, *high) = turned([a, b, cos, sin], scale, sign);
         }
-        for from in whole..half {
-            by!(1, from);
+        for (i, (low, high)) in low.iter_mut().zip(high).enumerate() {
+            let rest = of.each_ref().map(|(_, rest)| rest[i..].first_chunk().expect("one"));
+            ([*low], [*high]) = turned(rest, scale, sign);
         }
     }
 
@@ -261,13 +266,12 @@ impl<'a, T: Real> Kernel<'a, T> {
 pub fn softmax<T: Real>(p: &mut [T], n: usize) {
     p[n..].fill(T::of(f64::NEG_INFINITY));
     let max = largest(p);
-    by_columns!(p.len(), |from, W| {
-        let p: &mut [T; W] = p[from..].first_chunk_mut().expect("whole lanes");
+    for p in p.as_chunks_mut::<LANES>().0 {
         p.iter_mut().for_each(|v| *v -= max);
         T::exp_slice(p);
-    });
+    }
     p[n..].fill(T::zero());
-    let inverse = T::one() / sum_of(p.len(), |i| p[i]);
+    let inverse = T::one() / sum_of([p], |[p]| p);
     p.iter_mut().for_each(|v| *v *= inverse);
 }
 

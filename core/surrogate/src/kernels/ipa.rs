@@ -14,10 +14,8 @@ use rayon::prelude::*;
 
 use super::attention::softmax;
 use super::op::{Shared, by_dtype, elements, fused, stored};
-use super::real::{
-    Real, add_scaled, add_transposed_product, axpy, by_columns, dispatch, dot, lanes, padded,
-    small_product, sum_of, transpose,
-};
+use super::real::{LANES, Real, axpy, dispatch, dot, lanes, sum_of};
+use super::small::{add_scaled, add_transposed_product, padded, small_product, transpose};
 
 /// Sizes of the point attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,18 +271,18 @@ impl<'a, T: Real> Sample<'a, T> {
         let scale = T::of(1.0 / (3.0 * c as f64).sqrt());
         let half_gamma = head.gamma * T::of(0.5);
         let q: [&[T]; N] = std::array::from_fn(|r| &head.q[(first + r) * qk..][..qk]);
-        by_columns!(keys, |from, W| {
-            let (mut product, mut square) = ([[T::zero(); W]; N], [[T::zero(); W]; N]);
+        for from in (0..keys).step_by(LANES) {
+            let (mut product, mut square) = ([[T::zero(); LANES]; N], [[T::zero(); LANES]; N]);
             for x in 0..c {
-                let k: &[T; W] = lanes(&head.k_t[x * keys + from..]);
+                let k = lanes(&head.k_t[x * keys + from..]);
                 for r in 0..N {
                     add_scaled(q[r][x], k, &mut product[r]);
                 }
             }
             for x in c..end {
-                let k: &[T; W] = lanes(&head.k_t[x * keys + from..]);
+                let k = lanes(&head.k_t[x * keys + from..]);
                 for r in 0..N {
-                    for lane in 0..W {
+                    for lane in 0..LANES {
                         let apart = q[r][x] - k[lane];
                         square[r][lane] = apart.times_plus(apart, square[r][lane]);
                     }
@@ -292,12 +290,12 @@ impl<'a, T: Real> Sample<'a, T> {
             }
             for r in 0..N {
                 let at = r * keys + from;
-                squares[at..][..W].copy_from_slice(&square[r]);
-                for lane in 0..W {
+                squares[at..][..LANES].copy_from_slice(&square[r]);
+                for lane in 0..LANES {
                     logits[at + lane] = scale * product[r][lane] - half_gamma * square[r][lane];
                 }
             }
-        });
+        }
     }
 }
 
@@ -430,7 +428,7 @@ fn head_grad<T: Real>(
         small_product((l, qk), (da, keys), &head.k, dq);
         for (r, dq) in dq.chunks_exact_mut(qk).enumerate() {
             let q = &head.q[(first + r) * qk..][..qk];
-            let sum = sum_of(keys, |j| da[r * keys + j]);
+            let sum = sum_of([&da[r * keys..][..keys]], |[d]| d);
             dq[..c].iter_mut().for_each(|d| *d *= scale);
             (c..end).for_each(|p| dq[p] = head.gamma * (dq[p] - sum * q[p]));
         }

@@ -15,6 +15,7 @@ mod norm;
 mod op;
 mod packed;
 mod real;
+mod small;
 #[cfg(test)]
 mod tests;
 mod tile;

@@ -116,8 +116,8 @@ impl CustomOp3 for ModulatedNormGrad {
 #[inline(always)]
 fn moments<T: Real>(row: &[T], eps: T) -> (T, T) {
     let n = T::of(row.len() as f64);
-    let mean = sum_of(row.len(), |k| row[k]) / n;
-    let var = sum_of(row.len(), |k| (row[k] - mean) * (row[k] - mean)) / n;
+    let mean = sum_of([row], |[x]| x) / n;
+    let var = sum_of([row], |[x]| (x - mean) * (x - mean)) / n;
     (mean, T::one() / (var + eps).sqrt())
 }
 
@@ -212,11 +212,11 @@ fn norm_grad_of<T: Real>(x: &[T], g: &[T], scale: &[T], eps: T, dx: &mut [T]) ->
             dshift[k] += grad[k];
             dscale[k] += grad[k] * (row[k] - mean) * inv;
         }
-        let s1 = sum_of(c, |k| grad[k] * (T::one() + scale[k])) / n;
-        let s2 = sum_of(c, |k| grad[k] * (T::one() + scale[k]) * (row[k] - mean) * inv) / n;
+        let s1 = sum_of([grad, scale], |[g, scale]| g * (T::one() + scale)) / n;
+        let hat = |x: T| (x - mean) * inv;
+        let s2 = sum_of([grad, scale, row], |[g, s, x]| g * (T::one() + s) * hat(x)) / n;
         for k in 0..c {
-            let hat = (row[k] - mean) * inv;
-            dx[k] = (grad[k] * (T::one() + scale[k]) - s1 - hat * s2) * inv;
+            dx[k] = (grad[k] * (T::one() + scale[k]) - s1 - hat(row[k]) * s2) * inv;
         }
     }
     sums

@@ -55,6 +55,15 @@ impl<T: Copy> Shared<T> {
         // SAFETY: as promised by the caller.
         unsafe { self.0.add(at).copy_from_nonoverlapping(values.as_ptr(), values.len()) }
     }
+
+    /// The result from `at` on.
+    ///
+    /// # Safety
+    /// `at` lies in the result or at its end.
+    pub unsafe fn after(&self, at: usize) -> Self {
+        // SAFETY: as promised by the caller.
+        Self(unsafe { self.0.add(at) })
+    }
 }
 
 /// Wraps the result of a forward pass.

@@ -12,7 +12,9 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp3, DType, Layout, Result, Shape
 
 use super::op::{elements, fused, stored};
 use super::real::Real;
-use super::tile::{DEPTH, Finish, Left, Lines, PANEL, Panels, Plain, available, product};
+use super::tile::{
+    DEPTH, Finish, Left, Lines, PANEL, Panels, Plain, available, product, product_of_product, tall,
+};
 
 /// The weights and bias of one linear layer.
 pub struct Packed {
@@ -68,6 +70,22 @@ impl Packed {
         gate: usize,
     ) -> Result<Tensor> {
         let op = Gated(self.clone(), gate);
+        x.contiguous()?.apply_op3_no_bwd(&h.contiguous()?, &mods.contiguous()?, &op)
+    }
+
+    /// As `then.gated` of `self.apply_gelu`, for rows enough without what lies between them in memory.
+    pub fn gelu_gated(
+        self: &Arc<Self>,
+        then: &Arc<Self>,
+        x: &Tensor,
+        h: &Tensor,
+        mods: &Tensor,
+        gate: usize,
+    ) -> Result<Tensor> {
+        if !tall(x.dim(0)?) {
+            return then.gated(&self.apply_gelu(x)?, h, mods, gate);
+        }
+        let op = GeluGated(self.clone(), then.clone(), gate);
         x.contiguous()?.apply_op3_no_bwd(&h.contiguous()?, &mods.contiguous()?, &op)
     }
 
@@ -139,10 +157,31 @@ impl CustomOp3 for Gated {
         lm: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let Self(packed, gate) = self;
-        let ((rows, c), (groups, width)) = (lh.shape().dims2()?, lm.shape().dims2()?);
-        let (h, m) = (elements::<f32>(h, lh)?, elements::<f32>(m, lm)?);
-        let residual = Residual { h, gates: &m[gate * c..], c, width, per_group: rows / groups };
-        packed.product(x, lx, &residual)
+        packed.product(x, lx, &Residual::new((h, lh), (m, lm), *gate)?)
+    }
+}
+
+struct GeluGated(Arc<Packed>, Arc<Packed>, usize);
+
+impl CustomOp3 for GeluGated {
+    fn name(&self) -> &'static str {
+        "packed_gelu_gated"
+    }
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        h: &CpuStorage,
+        lh: &Layout,
+        m: &CpuStorage,
+        lm: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let Self(one, two, gate) = self;
+        let x = elements::<f32>(x, lx)?;
+        let sizes = (x.len() / one.n_in, one.n_in, one.n_out, two.n_out);
+        let residual = Residual::new((h, lh), (m, lm), *gate)?;
+        let y = product_of_product(x, sizes, (&**one, &Smoothed), (&**two, &residual));
+        stored(y, (sizes.0, two.n_out))
     }
 }
 
@@ -165,6 +204,18 @@ struct Residual<'a> {
     c: usize,
     width: usize,
     per_group: usize,
+}
+
+impl<'a> Residual<'a> {
+    fn new(
+        (h, lh): (&'a CpuStorage, &Layout),
+        (m, lm): (&'a CpuStorage, &Layout),
+        gate: usize,
+    ) -> Result<Self> {
+        let ((rows, c), (groups, width)) = (lh.shape().dims2()?, lm.shape().dims2()?);
+        let (h, m) = (elements::<f32>(h, lh)?, elements::<f32>(m, lm)?);
+        Ok(Self { h, gates: &m[gate * c..], c, width, per_group: rows / groups })
+    }
 }
 
 impl Finish for Residual<'_> {
@@ -222,6 +273,28 @@ mod tests {
                 let alone = packed.apply(&x.narrow(0, rows - 1, 1).unwrap()).unwrap();
                 let among = packed.apply(&x).unwrap().narrow(0, rows - 1, 1).unwrap();
                 assert_eq!(apart(&alone, &among), 0.0);
+            }
+        }
+    }
+
+    /// Two maps in one go are the two, to the bit, wherever rows are cut.
+    #[test]
+    fn two_maps_in_one_go_are_the_two_maps() {
+        let bias = |n: usize| wave((1, n), 0.11).squeeze(0).unwrap();
+        let pack = |n_in, n_out| Packed::new(&wave((n_out, n_in), 0.37), &bias(n_out)).unwrap();
+        let (Some(one), Some(two)) = (pack(37, 150), pack(150, 70)) else {
+            return marsfm_test_support::skip(
+                "two_maps_in_one_go_are_the_two_maps",
+                "this processor has no AVX-512",
+            );
+        };
+        for rows in [12, 289, 600, 1001] {
+            let (x, h) = (wave((rows, 37), 0.71), wave((rows, 70), 0.23));
+            for groups in [1, rows] {
+                let mods = wave((groups, 140), 0.05);
+                let want = two.gated(&one.apply_gelu(&x).unwrap(), &h, &mods, 1).unwrap();
+                let got = one.gelu_gated(&two, &x, &h, &mods, 1).unwrap();
+                assert_eq!(apart(&got, &want), 0.0, "{rows} rows, {groups} groups");
             }
         }
     }

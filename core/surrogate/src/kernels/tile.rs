@@ -82,17 +82,24 @@ pub struct Lines([*const f32; LINES]);
 const LINES: usize = DEPTH / 4;
 
 impl Lines {
+    /// Nothing to fetch: what is near anyway (to look for a page that does not exist takes time).
+    #[inline(always)]
+    fn none() -> Self {
+        static NEAR: [f32; 16] = [0.0; 16];
+        Self([NEAR.as_ptr(); LINES])
+    }
+
     /// The lines of some rows, as many as there is time for.
     #[inline(always)]
     pub fn of<'a>(rows: impl Iterator<Item = &'a [f32]>) -> Self {
-        let (mut lines, mut n) = ([std::ptr::null(); LINES], 0);
+        let (mut lines, mut n) = (Self::none(), 0);
         for row in rows {
             for line in row.chunks(16).take(LINES - n) {
-                lines[n] = line.as_ptr();
+                lines.0[n] = line.as_ptr();
                 n += 1;
             }
         }
-        Self(lines)
+        lines
     }
 }
 
@@ -143,12 +150,69 @@ pub fn product(
     y
 }
 
-/// A task's memory: its rows in the order in which tiles read them, the sums of a panel, and a part
-/// of one.
+/// As [`product`] of [`product`]: b₂ of what `first` makes of a b₁, finished by `second`; a `[rows, k]`,
+/// between them `width` columns, of which only those of a block of rows are ever held.
+pub fn product_of_product<A: Panels, B: Panels>(
+    a: &[f32],
+    (rows, k, width, columns): (usize, usize, usize, usize),
+    (b1, first): (&A, &impl Finish),
+    (b2, second): (&B, &impl Finish),
+) -> Vec<f32> {
+    assert!(available());
+    let mut y = Vec::<f32>::with_capacity(rows * columns);
+    let tiles = rows.div_ceil(TILE);
+    let blocks = tiles.div_ceil(TILES).next_multiple_of(2).min(tiles);
+    let out = Shared(y.as_mut_ptr());
+    (0..blocks).into_par_iter().for_each(|block| {
+        let edge = |block: usize| (block * tiles / blocks * TILE).min(rows);
+        let (from, n) = (edge(block), edge(block + 1) - edge(block));
+        let part = |k: usize, columns: usize| Part {
+            rows: 0..n,
+            panels: 0..columns.div_ceil(PANEL),
+            k,
+            columns,
+        };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut between = std::mem::take(&mut scratch.between);
+            between.resize(n * width, 0.0);
+            let (left, to) = (Left::Rows(&a[from * k..][..n * k]), Shared(between.as_mut_ptr()));
+            // SAFETY: the features were asserted above; `to` has n rows of `width`.
+            unsafe { part(k, width).run(left, b1, scratch, first, &to) };
+            // SAFETY: blocks cover disjoint rows of y's capacity, which outlives them.
+            unsafe {
+                let (left, to) = (Left::Rows(&between), out.after(from * columns));
+                part(width, columns).run(left, b2, scratch, &Below(second, from), &to);
+            }
+            scratch.between = between;
+        });
+    });
+    // SAFETY: the tasks have written every element.
+    unsafe { y.set_len(rows * columns) };
+    y
+}
+
+/// Rows are worth a [`product_of_product`]: as many tasks as two threads need to be even.
+pub fn tall(rows: usize) -> bool {
+    rows > 3 * TILES * TILE
+}
+
+/// What finishes rows that begin below the first.
+struct Below<'a, F>(&'a F, usize);
+
+impl<F: Finish> Finish for Below<'_, F> {
+    #[inline(always)]
+    fn row(&self, row: usize, column: usize, sums: &mut [f32]) {
+        self.0.row(self.1 + row, column, sums);
+    }
+}
+
+/// A task's memory: its rows in the order in which tiles read them, the sums of a panel, a part of
+/// one, and rows between two products.
 struct Scratch {
     a: Vec<f32>,
     sums: Vec<[f32; PANEL]>,
     part: Box<[[f32; PANEL]; DEPTH]>,
+    between: Vec<f32>,
 }
 
 thread_local! {
@@ -156,6 +220,7 @@ thread_local! {
         a: Vec::new(),
         sums: Vec::new(),
         part: Box::new([[0.0; PANEL]; DEPTH]),
+        between: Vec::new(),
     });
 }
 
@@ -194,39 +259,78 @@ impl Part {
                 for (tile, (a, sums)) in pairs.enumerate() {
                     let ahead = match next.0 < self.panels.end {
                         true => b.ahead(next.0, next.1..(next.1 + DEPTH).min(k), tile, tiles),
-                        false => Lines([std::ptr::null(); LINES]),
+                        false => Lines::none(),
                     };
+                    let rows = self.rows.start + tile * TILE..;
+                    // Where the sums go is fetched during the last of their terms.
+                    let into = match end == k {
+                        true => self.places(rows.clone().take(sums.len()), panel, out),
+                        false => Lines::none(),
+                    };
+                    let ahead = (&ahead, &into);
                     match sums.len() {
-                        12 => tile_of::<12>(a, part, sums, &ahead),
-                        11 => tile_of::<11>(a, part, sums, &ahead),
-                        10 => tile_of::<10>(a, part, sums, &ahead),
-                        9 => tile_of::<9>(a, part, sums, &ahead),
-                        8 => tile_of::<8>(a, part, sums, &ahead),
-                        7 => tile_of::<7>(a, part, sums, &ahead),
-                        6 => tile_of::<6>(a, part, sums, &ahead),
-                        5 => tile_of::<5>(a, part, sums, &ahead),
-                        4 => tile_of::<4>(a, part, sums, &ahead),
-                        3 => tile_of::<3>(a, part, sums, &ahead),
-                        2 => tile_of::<2>(a, part, sums, &ahead),
-                        1 => tile_of::<1>(a, part, sums, &ahead),
+                        12 => tile_of::<12>(a, part, sums, ahead),
+                        11 => tile_of::<11>(a, part, sums, ahead),
+                        10 => tile_of::<10>(a, part, sums, ahead),
+                        9 => tile_of::<9>(a, part, sums, ahead),
+                        8 => tile_of::<8>(a, part, sums, ahead),
+                        7 => tile_of::<7>(a, part, sums, ahead),
+                        6 => tile_of::<6>(a, part, sums, ahead),
+                        5 => tile_of::<5>(a, part, sums, ahead),
+                        4 => tile_of::<4>(a, part, sums, ahead),
+                        3 => tile_of::<3>(a, part, sums, ahead),
+                        2 => tile_of::<2>(a, part, sums, ahead),
+                        1 => tile_of::<1>(a, part, sums, ahead),
                         _ => unreachable!("tiles have at most 12 rows"),
+                    }
+                    if end == k {
+                        // SAFETY: this rectangle is this task's alone, as the caller promises.
+                        unsafe { self.finish(rows, panel, sums, finish, out) };
                     }
                 }
             }
-            let column = panel * PANEL;
-            for (row, sums) in self.rows.clone().zip(&mut *sums) {
-                let at = row * self.columns + column;
-                // Twice the same, once of a length that the compiler knows.
-                if column + PANEL <= self.columns {
-                    finish.row(row, column, sums);
-                    // SAFETY: this rectangle is this task's alone, as the caller promises.
-                    unsafe { out.write(at, sums) };
-                } else {
-                    let sums = &mut sums[..self.columns - column];
-                    finish.row(row, column, sums);
-                    // SAFETY: as above.
-                    unsafe { out.write(at, sums) };
-                }
+        }
+    }
+
+    /// Where the sums of rows go, in a panel.
+    #[inline(always)]
+    fn places(&self, rows: impl Iterator<Item = usize>, panel: usize, out: &Shared<f32>) -> Lines {
+        let mut lines = Lines::none();
+        let column = panel * PANEL;
+        let last = (column + PANEL).min(self.columns) - 1;
+        for (row, two) in rows.zip(lines.0.as_chunks_mut::<2>().0) {
+            let at = out.0.cast_const().wrapping_add(row * self.columns);
+            *two = [at.wrapping_add(column), at.wrapping_add(last)];
+        }
+        lines
+    }
+
+    /// Finishes the sums of rows and writes them.
+    ///
+    /// # Safety
+    /// These rows of this panel belong to one task alone and lie in `out`.
+    #[inline(always)]
+    unsafe fn finish(
+        &self,
+        rows: impl Iterator<Item = usize>,
+        panel: usize,
+        sums: &mut [[f32; PANEL]],
+        finish: &impl Finish,
+        out: &Shared<f32>,
+    ) {
+        let column = panel * PANEL;
+        for (row, sums) in rows.zip(sums) {
+            let at = row * self.columns + column;
+            // Twice the same, once of a length that the compiler knows.
+            if column + PANEL <= self.columns {
+                finish.row(row, column, sums);
+                // SAFETY: as promised by the caller.
+                unsafe { out.write(at, sums) };
+            } else {
+                let sums = &mut sums[..self.columns - column];
+                finish.row(row, column, sums);
+                // SAFETY: as above.
+                unsafe { out.write(at, sums) };
             }
         }
     }
@@ -325,10 +429,15 @@ pub unsafe fn interleave(_: &[&[f32]], _: usize, _: &mut [f32]) {
 }
 
 /// sums `[M, 32]` += a `[depth, M]`, transposed, times b `[depth, 32]`; meanwhile fetches what is
-/// ahead.
+/// ahead, to the second cache, and where the sums go, to the first.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn tile_of<const M: usize>(a: &[f32], b: &[f32], sums: &mut [[f32; PANEL]], ahead: &Lines) {
+fn tile_of<const M: usize>(
+    a: &[f32],
+    b: &[f32],
+    sums: &mut [[f32; PANEL]],
+    (ahead, into): (&Lines, &Lines),
+) {
     use std::arch::x86_64::*;
     let depth = b.len() / PANEL;
     assert!(a.len() == depth * M && b.len() == depth * PANEL && sums.len() == M);
@@ -352,8 +461,9 @@ fn tile_of<const M: usize>(a: &[f32], b: &[f32], sums: &mut [[f32; PANEL]], ahea
                 }
             };
         }
-        for line in &ahead.0[..depth / 4] {
+        for (line, place) in ahead.0[..depth / 4].iter().zip(&into.0) {
             _mm_prefetch::<_MM_HINT_T1>(line.cast());
+            _mm_prefetch::<_MM_HINT_T0>(place.cast());
             term!(0);
             term!(1);
             term!(2);
