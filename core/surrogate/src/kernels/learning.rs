@@ -17,7 +17,7 @@ use candle_core::{
 
 use super::op::{column_sums, elements, stored};
 use super::real::axpy;
-use super::tile::{DEPTH, Left, Lines, PANEL, Panels, Plain, available, interleave, product};
+use super::tile::{Left, Lines, PANEL, Panels, Plain, available, interleave, product};
 
 /// A weight `[out, in]` and a bias `[out]`, or their gradients.
 pub type Map = (Vec<f32>, Vec<f32>);
@@ -184,9 +184,9 @@ impl Panels for Rows<'_> {
         &'a self,
         panel: usize,
         terms: Range<usize>,
-        buffer: &'a mut [[f32; PANEL]; DEPTH],
+        buffer: &'a mut [[f32; PANEL]],
     ) -> &'a [f32] {
-        let (first, part) = (panel * PANEL, &mut buffer[..terms.len()]);
+        let (first, part) = (panel * PANEL, buffer);
         if first + PANEL <= self.columns {
             for (to, row) in part.iter_mut().zip(&self.rows[terms]) {
                 to.copy_from_slice(&row[first..first + PANEL]);
@@ -229,9 +229,9 @@ impl Panels for Transposed<'_> {
         &'a self,
         panel: usize,
         terms: Range<usize>,
-        buffer: &'a mut [[f32; PANEL]; DEPTH],
+        buffer: &'a mut [[f32; PANEL]],
     ) -> &'a [f32] {
-        let (columns, part) = (self.columns(panel), buffer[..terms.len()].as_flattened_mut());
+        let (columns, part) = (self.columns(panel), buffer.as_flattened_mut());
         if columns.len() < PANEL {
             part.fill(0.0);
         }

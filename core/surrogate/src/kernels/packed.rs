@@ -13,7 +13,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp3, DType, Layout, Result, Shape
 use super::op::{elements, fused, stored};
 use super::real::Real;
 use super::tile::{
-    DEPTH, Finish, Left, Lines, PANEL, Panels, Plain, available, product, product_of_product, tall,
+    Finish, Left, Lines, PANEL, Panels, Plain, available, product, product_of_product, tall,
 };
 
 /// The weights and bias of one linear layer.
@@ -103,7 +103,7 @@ impl Panels for Packed {
         &'a self,
         panel: usize,
         terms: Range<usize>,
-        _: &'a mut [[f32; PANEL]; DEPTH],
+        _: &'a mut [[f32; PANEL]],
     ) -> &'a [f32] {
         let first = panel * self.n_in;
         &self.panels[(first + terms.start) * PANEL..(first + terms.end) * PANEL]

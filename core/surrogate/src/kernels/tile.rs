@@ -23,6 +23,8 @@ pub const DEPTH: usize = 128;
 /// too few to cut.
 const TILES: usize = 8;
 const PANELS: usize = 8;
+/// Rows of panels that stay in the second cache.
+const NEAR: usize = 4096;
 
 /// Whether this processor has what the tiles need.
 pub fn available() -> bool {
@@ -60,13 +62,13 @@ pub enum Left<'a> {
 
 /// The right side of a product, in panels.
 pub trait Panels: Sync {
-    /// `[terms, 32]` of a panel: what is there, or laid out in the buffer. Only where the tiles are
-    /// [`available`].
+    /// `[terms, 32]` of a panel: what is there, or laid out in the buffer, which has as many rows.
+    /// Only where the tiles are [`available`].
     fn part<'a>(
         &'a self,
         panel: usize,
         terms: Range<usize>,
-        buffer: &'a mut [[f32; PANEL]; DEPTH],
+        buffer: &'a mut [[f32; PANEL]],
     ) -> &'a [f32];
 
     /// What the sums of a panel begin with.
@@ -117,10 +119,12 @@ pub fn product(
     // can be.
     let tiles = rows.div_ceil(TILE);
     let blocks = tiles.div_ceil(TILES);
-    let groups = match blocks {
-        1 => panels.div_ceil(PANELS).next_multiple_of(2),
-        _ if blocks < 6 || blocks % 2 == 1 => 2,
-        _ => 1,
+    let by_rows = blocks > 1 && k * panels <= NEAR;
+    let (blocks, groups) = match blocks {
+        _ if by_rows => (blocks.next_multiple_of(2).min(4), 1),
+        1 => (1, panels.div_ceil(PANELS).next_multiple_of(2)),
+        _ if blocks < 6 || blocks % 2 == 1 => (blocks, 2),
+        _ => (blocks, 1),
     };
     let groups = groups.min(panels);
     let tasks: Vec<(usize, usize)> =
@@ -137,7 +141,12 @@ pub fn product(
         SCRATCH.with_borrow_mut(|scratch| {
             // SAFETY: the features were asserted above; tasks cover disjoint rectangles of y's
             // capacity, which outlives them.
-            unsafe { part.run(a, b, scratch, finish, &out) }
+            unsafe {
+                match by_rows {
+                    true => part.run_by_rows(a, b, scratch, finish, &out),
+                    false => part.run(a, b, scratch, finish, &out),
+                }
+            }
         });
     };
     if tasks.len() == 1 || rows * k * columns < 1 << 20 {
@@ -207,11 +216,12 @@ impl<F: Finish> Finish for Below<'_, F> {
 }
 
 /// A task's memory: its rows in the order in which tiles read them, the sums of a panel, a part of
-/// one, and rows between two products.
+/// one, all of them, and rows between two products.
 struct Scratch {
     a: Vec<f32>,
     sums: Vec<[f32; PANEL]>,
     part: Box<[[f32; PANEL]; DEPTH]>,
+    panels: Vec<[f32; PANEL]>,
     between: Vec<f32>,
 }
 
@@ -220,6 +230,7 @@ thread_local! {
         a: Vec::new(),
         sums: Vec::new(),
         part: Box::new([[0.0; PANEL]; DEPTH]),
+        panels: Vec::new(),
         between: Vec::new(),
     });
 }
@@ -254,35 +265,21 @@ impl Part {
                 let end = (start + DEPTH).min(k);
                 let next = if end < k { (panel, end) } else { (panel + 1, 0) };
                 let a = &a[start * rows..end * rows];
-                let part = b.part(panel, start..end, &mut scratch.part);
+                let part = b.part(panel, start..end, &mut scratch.part[..end - start]);
                 let pairs = a.chunks((end - start) * TILE).zip(sums.chunks_mut(TILE));
-                for (tile, (a, sums)) in pairs.enumerate() {
+                for (piece, (a, sums)) in pairs.enumerate() {
                     let ahead = match next.0 < self.panels.end {
-                        true => b.ahead(next.0, next.1..(next.1 + DEPTH).min(k), tile, tiles),
+                        true => b.ahead(next.0, next.1..(next.1 + DEPTH).min(k), piece, tiles),
                         false => Lines::none(),
                     };
-                    let rows = self.rows.start + tile * TILE..;
+                    let rows = self.rows.start + piece * TILE..;
                     // Where the sums go is fetched during the last of their terms.
                     let into = match end == k {
                         true => self.places(rows.clone().take(sums.len()), panel, out),
                         false => Lines::none(),
                     };
                     let ahead = (&ahead, &into);
-                    match sums.len() {
-                        12 => tile_of::<12>(a, part, sums, ahead),
-                        11 => tile_of::<11>(a, part, sums, ahead),
-                        10 => tile_of::<10>(a, part, sums, ahead),
-                        9 => tile_of::<9>(a, part, sums, ahead),
-                        8 => tile_of::<8>(a, part, sums, ahead),
-                        7 => tile_of::<7>(a, part, sums, ahead),
-                        6 => tile_of::<6>(a, part, sums, ahead),
-                        5 => tile_of::<5>(a, part, sums, ahead),
-                        4 => tile_of::<4>(a, part, sums, ahead),
-                        3 => tile_of::<3>(a, part, sums, ahead),
-                        2 => tile_of::<2>(a, part, sums, ahead),
-                        1 => tile_of::<1>(a, part, sums, ahead),
-                        _ => unreachable!("tiles have at most 12 rows"),
-                    }
+                    tile(a, part, sums, ahead);
                     if end == k {
                         // SAFETY: this rectangle is this task's alone, as the caller promises.
                         unsafe { self.finish(rows, panel, sums, finish, out) };
@@ -290,6 +287,58 @@ impl Part {
                 }
             }
         }
+    }
+
+    /// As `run`, tile by tile, each with all panels, which stay in the second cache: where terms are
+    /// few, and most of the time goes to writing, results are written as they lie in memory.
+    ///
+    /// # Safety
+    /// As of `run`.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+    unsafe fn run_by_rows(
+        &self,
+        a: Left,
+        b: &impl Panels,
+        scratch: &mut Scratch,
+        finish: &impl Finish,
+        out: &Shared<f32>,
+    ) {
+        let k = self.k;
+        scratch.panels.resize(self.panels.len() * k, [0.0; PANEL]);
+        let mut parts = Vec::with_capacity(self.panels.len() * k.div_ceil(DEPTH));
+        for (panel, buffer) in self.panels.clone().zip(scratch.panels.chunks_mut(k)) {
+            for (i, buffer) in buffer.chunks_mut(DEPTH).enumerate() {
+                parts.push(b.part(panel, i * DEPTH..i * DEPTH + buffer.len(), buffer));
+            }
+        }
+        let mut sums = [[0.0; PANEL]; TILE];
+        for first in self.rows.clone().step_by(TILE) {
+            let rows = first..(first + TILE).min(self.rows.end);
+            let (n, sums) = (rows.len(), &mut sums[..rows.len()]);
+            lay_out(a, rows.clone(), k, &mut scratch.a);
+            for (panel, parts) in self.panels.clone().zip(parts.chunks(k.div_ceil(DEPTH))) {
+                sums.fill(b.bias(panel));
+                let ahead = (&Lines::none(), &self.places(rows.clone(), panel, out));
+                for (a, part) in scratch.a.chunks(DEPTH * n).zip(parts) {
+                    tile(a, part, sums, ahead);
+                }
+                // SAFETY: this rectangle is this task's alone, as the caller promises.
+                unsafe { self.finish(rows.clone(), panel, sums, finish, out) };
+            }
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    unsafe fn run_by_rows(
+        &self,
+        _: Left,
+        _: &impl Panels,
+        _: &mut Scratch,
+        _: &impl Finish,
+        _: &Shared<f32>,
+    ) {
+        unreachable!("tiles are computed on x86-64 only")
     }
 
     /// Where the sums of rows go, in a panel.
@@ -426,6 +475,27 @@ pub fn interleave(rows: &[&[f32]], stride: usize, to: &mut [f32]) {
 #[cfg(not(target_arch = "x86_64"))]
 pub unsafe fn interleave(_: &[&[f32]], _: usize, _: &mut [f32]) {
     unreachable!("tiles are computed on x86-64 only")
+}
+
+/// [`tile_of`] as many rows as there are sums.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn tile(a: &[f32], b: &[f32], sums: &mut [[f32; PANEL]], ahead: (&Lines, &Lines)) {
+    match sums.len() {
+        12 => tile_of::<12>(a, b, sums, ahead),
+        11 => tile_of::<11>(a, b, sums, ahead),
+        10 => tile_of::<10>(a, b, sums, ahead),
+        9 => tile_of::<9>(a, b, sums, ahead),
+        8 => tile_of::<8>(a, b, sums, ahead),
+        7 => tile_of::<7>(a, b, sums, ahead),
+        6 => tile_of::<6>(a, b, sums, ahead),
+        5 => tile_of::<5>(a, b, sums, ahead),
+        4 => tile_of::<4>(a, b, sums, ahead),
+        3 => tile_of::<3>(a, b, sums, ahead),
+        2 => tile_of::<2>(a, b, sums, ahead),
+        1 => tile_of::<1>(a, b, sums, ahead),
+        _ => unreachable!("tiles have at most 12 rows"),
+    }
 }
 
 /// sums `[M, 32]` += a `[depth, M]`, transposed, times b `[depth, 32]`; meanwhile fetches what is
