@@ -17,7 +17,7 @@ use candle_core::{
 
 use super::op::{column_sums, elements, stored};
 use super::real::axpy;
-use super::tile::{Left, Lines, PANEL, Panels, Plain, available, interleave, product};
+use super::tile::{Left, Lines, PANEL, Panels, Plain, available, interleave, lines_of, product};
 
 /// A weight `[out, in]` and a bias `[out]`, or their gradients.
 pub type Map = (Vec<f32>, Vec<f32>);
@@ -203,11 +203,11 @@ impl Panels for Rows<'_> {
         [0.0; PANEL]
     }
     #[inline(always)]
-    fn ahead(&self, panel: usize, terms: Range<usize>, piece: usize, n: usize) -> Lines {
+    fn ahead(&self, panel: usize, terms: Range<usize>, piece: usize, n: usize) -> impl Lines {
         let (first, depth) = (terms.start, terms.len());
         let rows = &self.rows[first + piece * depth / n..first + (piece + 1) * depth / n];
         let columns = panel * PANEL..self.columns.min((panel + 1) * PANEL);
-        Lines::of(rows.iter().map(|row| &row[columns.clone()]))
+        rows.iter().flat_map(move |row| lines_of(&row[columns.clone()]))
     }
 }
 
@@ -247,10 +247,10 @@ impl Panels for Transposed<'_> {
         self.bias.as_chunks().0[panel]
     }
     #[inline(always)]
-    fn ahead(&self, panel: usize, terms: Range<usize>, piece: usize, n: usize) -> Lines {
+    fn ahead(&self, panel: usize, terms: Range<usize>, piece: usize, n: usize) -> impl Lines {
         let columns = self.columns(panel);
         let (first, width) = (columns.start, columns.len());
         let rows = &self.rows[first + piece * width / n..first + (piece + 1) * width / n];
-        Lines::of(rows.iter().map(|row| &row[terms.clone()]))
+        rows.iter().flat_map(move |row| lines_of(&row[terms.clone()]))
     }
 }

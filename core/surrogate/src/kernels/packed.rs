@@ -13,7 +13,8 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp3, DType, Layout, Result, Shape
 use super::op::{elements, fused, stored};
 use super::real::Real;
 use super::tile::{
-    Finish, Left, Lines, PANEL, Panels, Plain, available, product, product_of_product, tall,
+    Finish, Left, Lines, PANEL, Panels, Plain, available, lines_of, product, product_of_product,
+    tall,
 };
 
 /// The weights and bias of one linear layer.
@@ -113,10 +114,10 @@ impl Panels for Packed {
         self.bias.as_chunks().0[panel]
     }
     #[inline(always)]
-    fn ahead(&self, panel: usize, terms: Range<usize>, piece: usize, n: usize) -> Lines {
+    fn ahead(&self, panel: usize, terms: Range<usize>, piece: usize, n: usize) -> impl Lines {
         let (first, depth) = (panel * self.n_in + terms.start, terms.len());
         let terms = first + piece * depth / n..first + (piece + 1) * depth / n;
-        Lines::of(std::iter::once(&self.panels[terms.start * PANEL..terms.end * PANEL]))
+        lines_of(&self.panels[terms.start * PANEL..terms.end * PANEL])
     }
 }
 

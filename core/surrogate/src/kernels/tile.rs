@@ -75,34 +75,19 @@ pub trait Panels: Sync {
     fn bias(&self, panel: usize) -> [f32; PANEL];
 
     /// The cache lines of one of `n` pieces of a part that is wanted soon.
-    fn ahead(&self, panel: usize, terms: Range<usize>, piece: usize, n: usize) -> Lines;
+    fn ahead(&self, panel: usize, terms: Range<usize>, piece: usize, n: usize) -> impl Lines;
 }
 
-/// Addresses that are fetched while a tile is computed; nothing is read through them.
-pub struct Lines([*const f32; LINES]);
+/// Addresses that are fetched while a tile is computed, as many as there is time for; nothing is read
+/// through them.
+pub trait Lines: Iterator<Item = *const f32> {}
 
-const LINES: usize = DEPTH / 4;
+impl<I: Iterator<Item = *const f32>> Lines for I {}
 
-impl Lines {
-    /// Nothing to fetch: what is near anyway (to look for a page that does not exist takes time).
-    #[inline(always)]
-    fn none() -> Self {
-        static NEAR: [f32; 16] = [0.0; 16];
-        Self([NEAR.as_ptr(); LINES])
-    }
-
-    /// The lines of some rows, as many as there is time for.
-    #[inline(always)]
-    pub fn of<'a>(rows: impl Iterator<Item = &'a [f32]>) -> Self {
-        let (mut lines, mut n) = (Self::none(), 0);
-        for row in rows {
-            for line in row.chunks(16).take(LINES - n) {
-                lines.0[n] = line.as_ptr();
-                n += 1;
-            }
-        }
-        lines
-    }
+/// The lines of a slice.
+#[inline(always)]
+pub fn lines_of(x: &[f32]) -> impl Lines {
+    x.chunks(16).map(<[f32]>::as_ptr)
 }
 
 /// a `[rows, k]` times the panels of b `[k, columns]`, finished. Must be [`available`].
@@ -263,26 +248,26 @@ impl Part {
             sums.fill(b.bias(panel));
             for start in (0..k).step_by(DEPTH) {
                 let end = (start + DEPTH).min(k);
-                let next = if end < k { (panel, end) } else { (panel + 1, 0) };
                 let a = &a[start * rows..end * rows];
                 let part = b.part(panel, start..end, &mut scratch.part[..end - start]);
+                let next = match end < k {
+                    true => (panel, end),
+                    false if panel + 1 < self.panels.end => (panel + 1, 0),
+                    // Nothing follows: what is near anyway.
+                    false => (panel, start),
+                };
+                let next_terms = next.1..(next.1 + DEPTH).min(k);
                 let pairs = a.chunks((end - start) * TILE).zip(sums.chunks_mut(TILE));
                 for (piece, (a, sums)) in pairs.enumerate() {
-                    let ahead = match next.0 < self.panels.end {
-                        true => b.ahead(next.0, next.1..(next.1 + DEPTH).min(k), piece, tiles),
-                        false => Lines::none(),
-                    };
-                    let rows = self.rows.start + piece * TILE..;
+                    let ahead = b.ahead(next.0, next_terms.clone(), piece, tiles);
+                    let first = self.rows.start + piece * TILE;
                     // Where the sums go is fetched during the last of their terms.
-                    let into = match end == k {
-                        true => self.places(rows.clone().take(sums.len()), panel, out),
-                        false => Lines::none(),
-                    };
-                    let ahead = (&ahead, &into);
-                    tile(a, part, sums, ahead);
+                    let wanted = if end == k { sums.len() } else { 0 };
+                    let into = self.places(first..first + wanted, panel, out);
+                    tile(a, part, sums, ahead, into);
                     if end == k {
                         // SAFETY: this rectangle is this task's alone, as the caller promises.
-                        unsafe { self.finish(rows, panel, sums, finish, out) };
+                        unsafe { self.finish(first.., panel, sums, finish, out) };
                     }
                 }
             }
@@ -319,9 +304,9 @@ impl Part {
             lay_out(a, rows.clone(), k, &mut scratch.a);
             for (panel, parts) in self.panels.clone().zip(parts.chunks(k.div_ceil(DEPTH))) {
                 sums.fill(b.bias(panel));
-                let ahead = (&Lines::none(), &self.places(rows.clone(), panel, out));
                 for (a, part) in scratch.a.chunks(DEPTH * n).zip(parts) {
-                    tile(a, part, sums, ahead);
+                    let into = self.places(rows.clone(), panel, out);
+                    tile(a, part, sums, std::iter::empty(), into);
                 }
                 // SAFETY: this rectangle is this task's alone, as the caller promises.
                 unsafe { self.finish(rows.clone(), panel, sums, finish, out) };
@@ -343,15 +328,13 @@ impl Part {
 
     /// Where the sums of rows go, in a panel.
     #[inline(always)]
-    fn places(&self, rows: impl Iterator<Item = usize>, panel: usize, out: &Shared<f32>) -> Lines {
-        let mut lines = Lines::none();
+    fn places(&self, rows: Range<usize>, panel: usize, out: &Shared<f32>) -> impl Lines {
         let column = panel * PANEL;
         let last = (column + PANEL).min(self.columns) - 1;
-        for (row, two) in rows.zip(lines.0.as_chunks_mut::<2>().0) {
-            let at = out.0.cast_const().wrapping_add(row * self.columns);
-            *two = [at.wrapping_add(column), at.wrapping_add(last)];
-        }
-        lines
+        let (base, columns) = (out.0.cast_const(), self.columns);
+        (2 * rows.start..2 * rows.end).map(move |i| {
+            base.wrapping_add(i / 2 * columns + if i % 2 == 0 { column } else { last })
+        })
     }
 
     /// Finishes the sums of rows and writes them.
@@ -480,20 +463,20 @@ pub unsafe fn interleave(_: &[&[f32]], _: usize, _: &mut [f32]) {
 /// [`tile_of`] as many rows as there are sums.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn tile(a: &[f32], b: &[f32], sums: &mut [[f32; PANEL]], ahead: (&Lines, &Lines)) {
+fn tile(a: &[f32], b: &[f32], sums: &mut [[f32; PANEL]], ahead: impl Lines, into: impl Lines) {
     match sums.len() {
-        12 => tile_of::<12>(a, b, sums, ahead),
-        11 => tile_of::<11>(a, b, sums, ahead),
-        10 => tile_of::<10>(a, b, sums, ahead),
-        9 => tile_of::<9>(a, b, sums, ahead),
-        8 => tile_of::<8>(a, b, sums, ahead),
-        7 => tile_of::<7>(a, b, sums, ahead),
-        6 => tile_of::<6>(a, b, sums, ahead),
-        5 => tile_of::<5>(a, b, sums, ahead),
-        4 => tile_of::<4>(a, b, sums, ahead),
-        3 => tile_of::<3>(a, b, sums, ahead),
-        2 => tile_of::<2>(a, b, sums, ahead),
-        1 => tile_of::<1>(a, b, sums, ahead),
+        12 => tile_of::<12>(a, b, sums, ahead, into),
+        11 => tile_of::<11>(a, b, sums, ahead, into),
+        10 => tile_of::<10>(a, b, sums, ahead, into),
+        9 => tile_of::<9>(a, b, sums, ahead, into),
+        8 => tile_of::<8>(a, b, sums, ahead, into),
+        7 => tile_of::<7>(a, b, sums, ahead, into),
+        6 => tile_of::<6>(a, b, sums, ahead, into),
+        5 => tile_of::<5>(a, b, sums, ahead, into),
+        4 => tile_of::<4>(a, b, sums, ahead, into),
+        3 => tile_of::<3>(a, b, sums, ahead, into),
+        2 => tile_of::<2>(a, b, sums, ahead, into),
+        1 => tile_of::<1>(a, b, sums, ahead, into),
         _ => unreachable!("tiles have at most 12 rows"),
     }
 }
@@ -506,7 +489,8 @@ fn tile_of<const M: usize>(
     a: &[f32],
     b: &[f32],
     sums: &mut [[f32; PANEL]],
-    (ahead, into): (&Lines, &Lines),
+    mut ahead: impl Lines,
+    mut into: impl Lines,
 ) {
     use std::arch::x86_64::*;
     let depth = b.len() / PANEL;
@@ -531,9 +515,13 @@ fn tile_of<const M: usize>(
                 }
             };
         }
-        for (line, place) in ahead.0[..depth / 4].iter().zip(&into.0) {
-            _mm_prefetch::<_MM_HINT_T1>(line.cast());
-            _mm_prefetch::<_MM_HINT_T0>(place.cast());
+        for _ in 0..depth / 4 {
+            if let Some(line) = ahead.next() {
+                _mm_prefetch::<_MM_HINT_T1>(line.cast());
+            }
+            if let Some(place) = into.next() {
+                _mm_prefetch::<_MM_HINT_T0>(place.cast());
+            }
             term!(0);
             term!(1);
             term!(2);
