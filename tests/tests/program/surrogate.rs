@@ -39,7 +39,7 @@ fn it_saw_the_training_list_and_nothing_of_the_validation_list() {
 #[test]
 fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
-    let draw = |threads: &str, seed: &str, name: &str| {
+    let draw = |threads: &str, seed: &str, name: &str, more: &[&str]| {
         let out = folder.path().join(name);
         let arguments = [
             "--threads",
@@ -54,13 +54,16 @@ fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
             "--out",
             out.to_str().unwrap(),
         ];
+        let arguments = [arguments.as_slice(), more].concat();
         let (code, _, stderr) = run(&arguments);
         assert_eq!(code, Some(0), "{stderr}");
         ["ensemble.xtc", "seeds.pdb", "samples.json"].map(|f| std::fs::read(out.join(f)).unwrap())
     };
-    let one = draw("1", "5", "a");
-    assert!(one == draw("3", "5", "b"), "threads changed the result");
-    assert!(one != draw("1", "6", "c"), "the seed changes nothing");
+    let one = draw("1", "5", "a", &[]);
+    assert!(one == draw("3", "5", "b", &[]), "threads changed the result");
+    assert!(one != draw("1", "6", "c", &[]), "the seed changes nothing");
+    assert!(one == draw("1", "5", "d", &["--steps", "16"]), "16 steps are the default");
+    assert!(one[0] != draw("1", "5", "e", &["--steps", "8"])[0], "--steps changes nothing");
 }
 
 /// `marsfm benchmark` of the default surrogate: its exit code and what it prints. The library is made

@@ -8,8 +8,6 @@ use std::process::ExitCode;
 use anyhow::ensure;
 use marsfm::Host;
 use marsfm::benchmark::{BenchmarkRequest, Row, library, randomised, run as compare, summary};
-use marsfm::sample::DEFAULT_SOLVER;
-use marsfm::surrogate::Solver;
 use serde::Serialize;
 
 /// Arguments of `marsfm benchmark`.
@@ -37,9 +35,8 @@ pub struct Arguments {
     /// Jumps per chain.
     #[arg(long, default_value_t = 40)]
     pub depth: usize,
-    /// Network evaluations per draw, instead of 16.
-    #[arg(long)]
-    pub steps: Option<usize>,
+    #[command(flatten)]
+    pub steps: super::StepsArgument,
     /// Random seed.
     #[arg(long, default_value_t = 1)]
     pub rng_seed: u64,
@@ -98,7 +95,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         budget: a.budget,
         depth: a.depth,
         rng_seed: a.rng_seed,
-        solver: a.steps.map_or(DEFAULT_SOLVER, |steps| Solver::Adams { steps }),
+        solver: a.steps.solver(),
     };
     if !a.json {
         println!(

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use marsfm::Host;
 use marsfm::break_even::{BreakEvenRequest, Side, run as compare};
-use marsfm::sample::DEFAULT_SOLVER;
 
 /// Arguments of `marsfm break-even`.
 #[derive(clap::Args)]
@@ -35,6 +34,8 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1)]
     rng_seed: u64,
     #[command(flatten)]
+    steps: super::StepsArgument,
+    #[command(flatten)]
     device: super::DeviceArgument,
     /// Print as JSON.
     #[arg(long)]
@@ -55,7 +56,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
             chains: a.chains,
             depth: a.depth,
             rng_seed: a.rng_seed,
-            solver: DEFAULT_SOLVER,
+            solver: a.steps.solver(),
         },
     )?;
     if a.json {

@@ -22,6 +22,8 @@ pub mod verify;
 use std::path::PathBuf;
 
 use marsfm::Device;
+use marsfm::sample::DEFAULT_SOLVER;
+use marsfm::surrogate::Solver;
 use serde::Serialize;
 
 /// `--device`, of every command that draws.
@@ -31,6 +33,21 @@ pub struct DeviceArgument {
     /// or auto (CUDA if there is any).
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: Device,
+}
+
+/// `--steps`, of commands whose draws may be cheaper or more exact.
+#[derive(clap::Args)]
+pub struct StepsArgument {
+    /// Network evaluations per draw, instead of 16: fewer are faster, more are closer to the solution.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    steps: Option<u16>,
+}
+
+impl StepsArgument {
+    /// The default solver, in so many steps.
+    pub fn solver(&self) -> Solver {
+        self.steps.map_or(DEFAULT_SOLVER, |steps| Solver::Adams { steps: steps.into() })
+    }
 }
 
 /// The surrogate that was named, or the default one: `MARSFM_MODEL`, installed, or of a checkout.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use marsfm::Host;
-use marsfm::sample::{DEFAULT_SOLVER, RolloutSpec, SampleRequest, Shape, run as draw};
+use marsfm::sample::{RolloutSpec, SampleRequest, Shape, run as draw};
 
 use crate::progress::Progress;
 
@@ -66,6 +66,8 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1)]
     rng_seed: u64,
     #[command(flatten)]
+    steps: super::StepsArgument,
+    #[command(flatten)]
     device: super::DeviceArgument,
     /// Temperature, K, for a surrogate that takes one; without it, the one its card names.
     #[arg(long, value_name = "KELVIN")]
@@ -99,7 +101,7 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
         seeds: a.seeds,
         as_drawn: a.as_drawn,
         rng_seed: a.rng_seed,
-        solver: DEFAULT_SOLVER,
+        solver: a.steps.solver(),
         device: &a.device.device,
         temperature_kelvin: a.temperature,
         out: &a.out,

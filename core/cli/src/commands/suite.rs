@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use marsfm::Host;
 use marsfm::evaluate::EvaluateSettings;
-use marsfm::sample::DEFAULT_SOLVER;
 use marsfm::suite::{self, Row, SuiteRequest, Target};
-use marsfm::surrogate::{Solver, Surrogate};
+use marsfm::surrogate::Surrogate;
 
 use super::benchmark::Arguments;
 
@@ -119,7 +118,7 @@ pub fn run(host: &Host, which: Suite, a: &Arguments) -> anyhow::Result<ExitCode>
         library,
         budget: a.budget,
         depth: a.depth,
-        solver: a.steps.map_or(DEFAULT_SOLVER, |steps| Solver::Adams { steps }),
+        solver: a.steps.solver(),
         rng_seed: a.rng_seed,
         settings,
     };
