@@ -140,6 +140,9 @@ impl Backend for Local {
         window: Window,
     ) -> Result<Vec<Vec<Conformation<f32>>>, SurrogateError> {
         let (l, frames) = (request.types.len(), window.frames);
+        if l == 0 || frames == 0 {
+            return Err(SurrogateError::Input(format!("{frames} frames of {l} residues")));
+        }
         if let Some(bad) = request.starts.iter().position(|s| s.len() != l) {
             return Err(SurrogateError::Input(format!(
                 "start {bad} has {} residues, the chain has {l}",

@@ -141,6 +141,8 @@ fn what_the_network_cannot_take_is_refused() {
         model.jump(&request).unwrap_err().to_string()
     };
     assert!(ask(&types[..3], &start).contains("4 residues, the chain has 3"));
+    let empty = Conformation { rigids: vec![], torsions: vec![] };
+    assert!(ask(&[], &empty).contains("0 residues"));
     let mut unknown = types.clone();
     unknown[2] = ResidueType::X;
     assert!(ask(&unknown, &start).contains("residue 3 is of unknown type"));
