@@ -132,7 +132,7 @@ fn normal_cdf_f32(x: f32) -> f32 {
     let p = s.mul_add(2.214_522_2e-8, 6.356_497_4e-6);
     let p = s.mul_add(p, 1.738_496_2e-4);
     let p = s.mul_add(p, 4.707_252_7e-3);
-    let p = s.mul_add(p, 3.437_602_9e-2);
+    let p = s.mul_add(p, 3.437_603e-2);
     let p = s.mul_add(p, 0.398_942_22);
     let q = s.mul_add(1.180_206_7e-6, 7.510_142e-5);
     let q = s.mul_add(q, 1.912_972_2e-3);
