@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
-"""Make tetrapeptide MD with OpenMM: amber14 (ff14SB) + OBC2 implicit solvent, 350 K, heavy-atom frames every ps.
+"""Make MD of short peptides with OpenMM: amber14 (ff14SB) + OBC2 implicit solvent, 350 K, frames of the heavy atoms.
 
     python -m venv v && v/bin/pip install openmm numpy PeptideBuilder biopython
     v/bin/python make_md.py --work work --out done --sequences sequences.txt
-    v/bin/python make_md.py --work work --out done AGTA AVDA
+    v/bin/python make_md.py --work work --out done AGTA ACE-AV-NME
 
-Uncapped peptides (NH3+ ... COO-) at pH 7; no cutoff; LangevinMiddle, friction 0.3 per ps, 4 fs steps, 3 amu hydrogens,
+Peptides with charged ends (NH3+ ... COO-), or between the caps ACE and NME if the name says so, at pH 7; no cutoff; LangevinMiddle, friction 0.3 per ps, 4 fs steps, 3 amu hydrogens,
 bonds to hydrogen constrained. Even replicas start extended, odd ones helical; the first 40 ps are discarded.
 Sequences are made one whole sequence after another. A finished one appears in OUT as
 
     NAME/NAME.pdb        non-hydrogen atoms, the topology of the trajectories
     NAME/NAME_full.pdb   all atoms, the minimised extended start
-    NAME/rK.xtc          replica K, nm, one frame per ps, contiguous in time, no box, not aligned
+    NAME/rK.xtc          replica K, nm, one frame per --frame-ps (1 ps), contiguous in time, no box, not aligned
 
 and in OUT/manifest.json. WORK keeps a checkpoint every 100 ps: kill the process at will and start it again with the same
-command. Seeds are a function of (sequence, replica) only. One process uses one core (the double-precision Reference
-platform, which is the fastest for some 60 atoms); for more cores start more processes, each with sequences, WORK and OUT
-of its own.
+command. Seeds are a function of (sequence, replica) only. One process uses one core: with --platform Reference (double
+precision, the default) or CPU (single precision; which is faster depends on the processor). For more cores start more
+processes, each with sequences, WORK and OUT of its own.
 """
 import argparse
 import hashlib
@@ -38,7 +38,7 @@ from openmm.app.internal.customgbforces import GBSAOBC2Force
 from PeptideBuilder import Geometry
 
 TEMPERATURE_K, STEP_PS, FRICTION_PER_PS, HYDROGEN_AMU = 350.0, 0.004, 0.3, 3.0
-DROP_PS, CHUNK_PS, STEPS_PER_FRAME = 40, 100, 250  # 250 steps of 4 fs: 1 ps
+DROP_PS, CHUNK_PS = 40, 100
 STARTS = {"extended": (-120.0, 130.0), "helical": (-65.0, -40.0)}  # phi, psi in degrees
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 KJ, NM = unit.kilojoule_per_mole, unit.nanometer
@@ -50,21 +50,50 @@ def seed_of(name, replica):
     return int.from_bytes(digest[:4], "big") % (2**31 - 1) + 1
 
 
+CAP_ATOMS = {"ACE": {"CA": "CH3", "C": "C", "O": "O"}, "NME": {"N": "N", "CA": "C"}}  # of glycine: what it becomes
+
+
 def reference():
     return openmm.Platform.getPlatformByName("Reference")
 
 
+def letters_of(name):
+    """The sequence in a name, and whether caps stand around it: ACE-AV-NME is AV, capped."""
+    capped = name.startswith("ACE-") and name.endswith("-NME")
+    return (name[4:-4], True) if capped else (name, False)
+
+
+def cap(chain):
+    """Turn the first and the last residue, glycines, into ACE and NME."""
+    residues = list(chain.get_residues())
+    for residue, kind in ((residues[0], "ACE"), (residues[-1], "NME")):
+        atoms = list(residue)
+        for atom in atoms:
+            residue.detach_child(atom.id)
+        for atom in atoms:
+            if atom.id in CAP_ATOMS[kind]:
+                atom.id = atom.name = CAP_ATOMS[kind][atom.id]
+                atom.fullname = f" {atom.name:<3}"
+                residue.add(atom)
+        residue.resname = kind
+
+
 def build(name, phi, psi, variants=None):
-    """All-atom uncapped peptide at pH 7: topology, positions, protonation variants. Proline keeps phi = -70 degrees.
+    """All-atom peptide at pH 7: topology, positions, protonation variants. Proline keeps phi = -70 degrees.
 
     Give the variants of the first start to the second, so that a histidine is the same tautomer in both.
     """
-    chain = PeptideBuilder.initialize_res(Geometry.geometry(name[0]))
-    for letter in name[1:]:
+    letters, capped = letters_of(name)
+    letters = f"G{letters}G" if capped else letters
+    chain = PeptideBuilder.initialize_res(Geometry.geometry(letters[0]))
+    for letter in letters[1:]:
         residue = Geometry.geometry(letter)
         residue.phi, residue.psi_im1 = (-70.0 if letter == "P" else phi), psi
         PeptideBuilder.add_residue(chain, residue)
-    PeptideBuilder.add_terminal_OXT(chain)
+    if capped:
+        cap(chain)
+    else:
+        PeptideBuilder.add_terminal_OXT(chain)
     text, writer = io.StringIO(), Bio.PDB.PDBIO()
     writer.set_structure(chain)
     writer.save(text)
@@ -89,10 +118,12 @@ def make_system(topology):
     return system
 
 
-def simulation(topology, system, seed):
+def simulation(topology, system, seed, platform=None):
     integrator = openmm.LangevinMiddleIntegrator(
         TEMPERATURE_K * unit.kelvin, FRICTION_PER_PS / unit.picosecond, STEP_PS * unit.picosecond)
     integrator.setRandomNumberSeed(seed)
+    if platform == "CPU":
+        return app.Simulation(topology, system, integrator, openmm.Platform.getPlatformByName("CPU"), {"Threads": "1"})
     return app.Simulation(topology, system, integrator, reference())
 
 
@@ -107,9 +138,9 @@ def check_stereo(name, topology, x):
     """Stop unless every residue but glycine is L and every peptide bond trans (in a built start both must hold)."""
     residues = [{a.name: x[a.index] for a in r.atoms()} for r in topology.residues()]
     for i, r in enumerate(residues):
-        if "CB" in r and np.dot(np.cross(r["N"] - r["CA"], r["C"] - r["CA"]), r["CB"] - r["CA"]) < 0:
+        if "CA" in r and "CB" in r and np.dot(np.cross(r["N"] - r["CA"], r["C"] - r["CA"]), r["CB"] - r["CA"]) < 0:
             sys.exit(f"{name}: residue {i + 1} is not an L amino acid after building")
-        if i:
+        if i and "CA" in r and "CA" in residues[i - 1]:
             p = residues[i - 1]
             b = r["N"] - p["C"]
             if np.dot(np.cross(p["C"] - p["CA"], b), np.cross(b, r["CA"] - r["N"])) > 0:
@@ -167,7 +198,7 @@ def degrees_of_freedom(system):
     return 3 * system.getNumParticles() - system.getNumConstraints() - 3
 
 
-def run_replica(name, folder, replica, length_ps):
+def run_replica(name, folder, replica, length_ps, frame_ps, platform):
     """Run one replica to length_ps, from its last checkpoint if there is one; returns its manifest entry and CPU-seconds."""
     topology = app.PDBFile(f"{folder}/{name}_full.pdb").topology
     with open(f"{folder}/{name}_system.xml") as f:
@@ -175,7 +206,8 @@ def run_replica(name, folder, replica, length_ps):
     start, seed = ("helical" if replica % 2 else "extended"), seed_of(name, replica)
     x0 = np.load(f"{folder}/start_{start}.npy")
     heavy, subset = heavy_atoms(topology, x0)
-    sim = simulation(topology, system, seed)
+    sim = simulation(topology, system, seed, platform)
+    steps = round(frame_ps / STEP_PS)
     xtc, meta = f"{folder}/r{replica}.xtc", f"{folder}/r{replica}.json"
     if os.path.exists(meta):
         m = read_json(meta)
@@ -184,7 +216,7 @@ def run_replica(name, folder, replica, length_ps):
         with open(xtc, "r+b") as f:
             f.truncate(m["bytes"])
     else:
-        m = dict(ps=0, bytes=0, sum_temperature=0.0, sum_potential=0.0, cpu_s=0.0)
+        m = dict(ps=0, frames=0, bytes=0, sum_temperature=0.0, sum_potential=0.0, cpu_s=0.0)
         sim.context.setPositions(x0)
         sim.context.setVelocitiesToTemperature(TEMPERATURE_K * unit.kelvin, seed)
         sim.step(round(DROP_PS / STEP_PS))
@@ -193,12 +225,13 @@ def run_replica(name, folder, replica, length_ps):
     kelvin_per_kj = 2.0 / (degrees_of_freedom(system) * unit.MOLAR_GAS_CONSTANT_R.value_in_unit(KJ / unit.kelvin))
     while m["ps"] < length_ps:
         begun = time.process_time()
-        out = app.XTCFile(xtc, subset, STEP_PS, firstStep=STEPS_PER_FRAME, interval=STEPS_PER_FRAME, append=m["ps"] > 0)
-        for _ in range(min(CHUNK_PS, length_ps - m["ps"])):
-            sim.step(STEPS_PER_FRAME)
+        out = app.XTCFile(xtc, subset, STEP_PS, firstStep=steps, interval=steps, append=m["ps"] > 0)
+        for _ in range(min(CHUNK_PS, length_ps - m["ps"]) // frame_ps):
+            sim.step(steps)
             state = sim.context.getState(getPositions=True, getEnergy=True)
             potential = state.getPotentialEnergy().value_in_unit(KJ)
-            m["ps"] += 1
+            m["ps"] += frame_ps
+            m["frames"] += 1
             if not math.isfinite(potential):
                 sys.exit(f"{name} r{replica}: energy not finite at {m['ps']} ps")
             m["sum_potential"] += potential
@@ -213,24 +246,26 @@ def run_replica(name, folder, replica, length_ps):
         if old:
             os.unlink(f"{folder}/{old}")
     return {
-        "file": f"r{replica}.xtc", "start": start, "seed": seed, "platform": "Reference", "frames": m["ps"],
-        "length_ps": m["ps"], "bytes": m["bytes"], "mean_temperature_K": round(m["sum_temperature"] / m["ps"], 2),
-        "mean_potential_kJ_mol": round(m["sum_potential"] / m["ps"], 2),
+        "file": f"r{replica}.xtc", "start": start, "seed": seed, "platform": platform, "frames": m["frames"],
+        "length_ps": m["ps"], "bytes": m["bytes"], "mean_temperature_K": round(m["sum_temperature"] / m["frames"], 2),
+        "mean_potential_kJ_mol": round(m["sum_potential"] / m["frames"], 2),
     }, m["cpu_s"]
 
 
-def entry(name, role, system, topology, replicas):
+def entry(name, role, system, topology, replicas, frame_ps):
     """What the manifest says about a finished sequence."""
     total = sum(r["length_ps"] for r in replicas)
     heavy = sum(a.element is not app.element.hydrogen for a in topology.atoms())
+    letters, capped = letters_of(name)
     return {
-        "name": name, "role": role, "sequence": name, "termini": "NH3+ / COO-", "atoms_all": system.getNumParticles(),
-        "atoms_heavy": heavy, "temperature_K": TEMPERATURE_K, "save_interval_ps": 1, "replicas": replicas,
+        "name": name, "role": role, "sequence": letters, "termini": "ACE / NME" if capped else "NH3+ / COO-",
+        "atoms_all": system.getNumParticles(),
+        "atoms_heavy": heavy, "temperature_K": TEMPERATURE_K, "save_interval_ps": frame_ps, "replicas": replicas,
         "total_ns": total / 1000, "frames": sum(r["frames"] for r in replicas),
     }
 
 
-def make(name, role, work, out, replicas, length_ps):
+def make(name, role, work, out, replicas, length_ps, frame_ps, platform):
     """Make one whole sequence and publish it in out, unless it is there already."""
     manifest_path = f"{out}/manifest.json"
     manifest = read_json(manifest_path) if os.path.exists(manifest_path) else {
@@ -245,14 +280,14 @@ def make(name, role, work, out, replicas, length_ps):
         return
     folder = f"{work}/{name}"
     set_up(name, folder)
-    runs = [run_replica(name, folder, k, length_ps) for k in range(replicas)]
+    runs = [run_replica(name, folder, k, length_ps, frame_ps, platform) for k in range(replicas)]
     os.makedirs(f"{out}/{name}", exist_ok=True)
     for file in [f"{name}.pdb", f"{name}_full.pdb", *(r["file"] for r, _ in runs)]:
         shutil.copyfile(f"{folder}/{file}", f"{out}/{name}/{file}")
     with open(f"{folder}/{name}_system.xml") as f:
         system = openmm.XmlSerializer.deserialize(f.read())
     topology = app.PDBFile(f"{folder}/{name}_full.pdb").topology
-    manifest["peptides"].append(entry(name, role, system, topology, [r for r, _ in runs]))
+    manifest["peptides"].append(entry(name, role, system, topology, [r for r, _ in runs], frame_ps))
     write_json(manifest, manifest_path)
     cpu, temperature = sum(c for _, c in runs), np.mean([r["mean_temperature_K"] for r, _ in runs])
     print(f"{name}: {replicas} x {length_ps} ps, {temperature:.1f} K, {cpu:.0f} CPU-s, "
@@ -266,6 +301,8 @@ def main():
     parser.add_argument("--work", default="work", help="folder of unfinished work and checkpoints")
     parser.add_argument("--out", default="done", help="folder of finished sequences")
     parser.add_argument("--ps", type=int, default=500, help="picoseconds kept per replica")
+    parser.add_argument("--frame-ps", type=int, default=1, help="picoseconds between frames; 100 must be its multiple")
+    parser.add_argument("--platform", choices=["Reference", "CPU"], default="Reference")
     parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--role", default="train", help="what the manifest says they are for")
     a = parser.parse_args()
@@ -274,13 +311,17 @@ def main():
         with open(a.sequences) as f:
             names += f.read().split()
     for name in names:
-        if len(name) < 2 or set(name) - AMINO_ACIDS:
-            parser.error(f"{name!r} is not a sequence of two or more of the 20 amino acids, one letter each")
+        letters, _ = letters_of(name)
+        if len(letters) < 2 or set(letters) - AMINO_ACIDS:
+            parser.error(f"{name!r} is not a sequence of two or more of the 20 amino acids, one letter each, "
+                         "alone or as ACE-SEQUENCE-NME")
     if not names or a.ps < 1 or a.replicas < 1:
         parser.error("give at least one sequence, one picosecond and one replica")
+    if a.frame_ps < 1 or CHUNK_PS % a.frame_ps or a.ps % a.frame_ps:
+        parser.error("--frame-ps must divide 100 and --ps")
     os.makedirs(a.out, exist_ok=True)
     for name in names:
-        make(name, a.role, a.work, a.out, a.replicas, a.ps)
+        make(name, a.role, a.work, a.out, a.replicas, a.ps, a.frame_ps, a.platform)
 
 
 if __name__ == "__main__":

@@ -68,12 +68,34 @@ def choose_around(middle, each, held_out, training, seed):
     return chosen
 
 
+def choose_lengths(lengths, each, held_out, seed):
+    """Return each sequences of every length, all lengths in turn, their letters drawn evenly; every second one capped."""
+    rng = random.Random(seed)
+    pool, chosen = [], []
+
+    def draw():
+        if not pool:
+            pool.extend(rng.sample(AMINO_ACIDS, 20))
+        return pool.pop()
+
+    for turn in range(each):
+        for length in lengths:
+            while True:
+                name = "".join(draw() for _ in range(length))
+                windows = [name[i:i + 4] for i in range(length - 3)]
+                if name not in chosen and all(distance(w, h) >= APART for w in windows for h in held_out):
+                    break
+            chosen.append(name)
+    return [f"ACE-{n}-NME" if (i // len(lengths) + i) % 2 else n for i, n in enumerate(chosen)]
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--apart-from", required=True, metavar="MANIFEST", help="manifest.json with peptides and their roles")
     parser.add_argument("--blocks", type=int, default=4, help="blocks of 20 sequences")
     parser.add_argument("--middle", metavar="LETTERS", help="choose around all pairs of these amino acids instead")
-    parser.add_argument("--each", type=int, default=1, help="sequences per pair of --middle")
+    parser.add_argument("--lengths", type=int, nargs="+", metavar="N", help="choose chains of these lengths instead")
+    parser.add_argument("--each", type=int, default=1, help="sequences per pair of --middle, or per length")
     parser.add_argument("--seed", type=int, default=20260)
     a = parser.parse_args()
     with open(a.apart_from) as f:
@@ -82,5 +104,7 @@ if __name__ == "__main__":
     train = [p["name"] for p in peptides if p["role"] == "train"]
     if a.middle:
         print("\n".join(choose_around(a.middle, a.each, held, train, a.seed)))
+    elif a.lengths:
+        print("\n".join(choose_lengths(a.lengths, a.each, held, a.seed)))
     else:
         print("\n".join(choose(held, train, a.blocks, a.seed)))
