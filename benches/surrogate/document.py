@@ -3,6 +3,7 @@
 usage: document.py RESULTS DOCUMENT.md OUT.md
 """
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def least(lines):
         if "matrix_library" in x:
             rates[x["cpu"]] = max(x["matrix_library"]["gflop_per_s"], rates.get(x["cpu"], 0))
             continue
-        best = cases.setdefault((x["cpu"], x["case"]), json.loads(json.dumps(x)))
+        best = cases.setdefault((x["cpu"], x["case"]), copy.deepcopy(x))
         for side in ("marsfm", "reference"):
             for unit in ("cpu_s", "wall_s"):
                 best[side][unit] = min(best[side][unit], x[side][unit])

@@ -5,8 +5,9 @@
     v/bin/python make_md.py --work work --out done --sequences sequences.txt
     v/bin/python make_md.py --work work --out done AGTA ACE-AV-NME
 
-Peptides with charged ends (NH3+ ... COO-), or between the caps ACE and NME if the name says so, at pH 7; no cutoff; LangevinMiddle, friction 0.3 per ps, 4 fs steps, 3 amu hydrogens,
-bonds to hydrogen constrained. Even replicas start extended, odd ones helical; the first 40 ps are discarded.
+Peptides with charged ends (NH3+ ... COO-), or between the caps ACE and NME if the name says so, at pH 7; no cutoff;
+LangevinMiddle, friction 0.3 per ps, 4 fs steps, 3 amu hydrogens, bonds to hydrogen constrained. Even replicas start
+extended, odd ones helical; the first 40 ps are discarded.
 Sequences are made one whole sequence after another. A finished one appears in OUT as
 
     NAME/NAME.pdb        non-hydrogen atoms, the topology of the trajectories
@@ -41,6 +42,7 @@ TEMPERATURE_K, STEP_PS, FRICTION_PER_PS, HYDROGEN_AMU = 350.0, 0.004, 0.3, 3.0
 DROP_PS, CHUNK_PS = 40, 100
 STARTS = {"extended": (-120.0, 130.0), "helical": (-65.0, -40.0)}  # phi, psi in degrees
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
+CAP_ATOMS = {"ACE": {"CA": "CH3", "C": "C", "O": "O"}, "NME": {"N": "N", "CA": "C"}}  # of glycine: what it becomes
 KJ, NM = unit.kilojoule_per_mole, unit.nanometer
 
 
@@ -48,9 +50,6 @@ def seed_of(name, replica):
     """A positive 31-bit seed that depends on the sequence and the replica only."""
     digest = hashlib.sha256(f"{name}/{replica}".encode()).digest()
     return int.from_bytes(digest[:4], "big") % (2**31 - 1) + 1
-
-
-CAP_ATOMS = {"ACE": {"CA": "CH3", "C": "C", "O": "O"}, "NME": {"N": "N", "CA": "C"}}  # of glycine: what it becomes
 
 
 def reference():
@@ -134,16 +133,21 @@ def minimised(topology, system, positions):
     return sim.context.getState(getPositions=True).getPositions(asNumpy=True).value_in_unit(NM)
 
 
+def alpha(residue):
+    """The carbon beside the peptide bond: CA, or that of a cap."""
+    return next(residue[name] for name in ("CA", "CH3", "C") if name in residue)
+
+
 def check_stereo(name, topology, x):
     """Stop unless every residue but glycine is L and every peptide bond trans (in a built start both must hold)."""
     residues = [{a.name: x[a.index] for a in r.atoms()} for r in topology.residues()]
     for i, r in enumerate(residues):
-        if "CA" in r and "CB" in r and np.dot(np.cross(r["N"] - r["CA"], r["C"] - r["CA"]), r["CB"] - r["CA"]) < 0:
+        if "CB" in r and np.dot(np.cross(r["N"] - r["CA"], r["C"] - r["CA"]), r["CB"] - r["CA"]) < 0:
             sys.exit(f"{name}: residue {i + 1} is not an L amino acid after building")
-        if i and "CA" in r and "CA" in residues[i - 1]:
+        if i:
             p = residues[i - 1]
             b = r["N"] - p["C"]
-            if np.dot(np.cross(p["C"] - p["CA"], b), np.cross(b, r["CA"] - r["N"])) > 0:
+            if np.dot(np.cross(p["C"] - alpha(p), b), np.cross(b, alpha(r) - r["N"])) > 0:
                 sys.exit(f"{name}: the peptide bond before residue {i + 1} is cis after building")
 
 
@@ -211,12 +215,15 @@ def run_replica(name, folder, replica, length_ps, frame_ps, platform):
     xtc, meta = f"{folder}/r{replica}.xtc", f"{folder}/r{replica}.json"
     if os.path.exists(meta):
         m = read_json(meta)
+        if (m["frame_ps"], m["platform"]) != (frame_ps, platform):
+            sys.exit(f"{name} r{replica} was begun with --frame-ps {m['frame_ps']} --platform {m['platform']}: go on "
+                     f"with these, or remove {folder}")
         with open(f"{folder}/{m['checkpoint']}", "rb") as f:
             sim.context.loadCheckpoint(f.read())
         with open(xtc, "r+b") as f:
             f.truncate(m["bytes"])
     else:
-        m = dict(ps=0, frames=0, bytes=0, sum_temperature=0.0, sum_potential=0.0, cpu_s=0.0)
+        m = dict(frame_ps=frame_ps, platform=platform, ps=0, frames=0, bytes=0, sum_temperature=0.0, sum_potential=0.0, cpu_s=0.0)
         sim.context.setPositions(x0)
         sim.context.setVelocitiesToTemperature(TEMPERATURE_K * unit.kelvin, seed)
         sim.step(round(DROP_PS / STEP_PS))
@@ -259,8 +266,8 @@ def entry(name, role, system, topology, replicas, frame_ps):
     letters, capped = letters_of(name)
     return {
         "name": name, "role": role, "sequence": letters, "termini": "ACE / NME" if capped else "NH3+ / COO-",
-        "atoms_all": system.getNumParticles(),
-        "atoms_heavy": heavy, "temperature_K": TEMPERATURE_K, "save_interval_ps": frame_ps, "replicas": replicas,
+        "atoms_all": system.getNumParticles(), "atoms_heavy": heavy, "temperature_K": TEMPERATURE_K,
+        "save_interval_ps": frame_ps, "replicas": replicas,
         "total_ns": total / 1000, "frames": sum(r["frames"] for r in replicas),
     }
 

@@ -78,7 +78,7 @@ def choose_lengths(lengths, each, held_out, seed):
             pool.extend(rng.sample(AMINO_ACIDS, 20))
         return pool.pop()
 
-    for turn in range(each):
+    for _ in range(each):
         for length in lengths:
             while True:
                 name = "".join(draw() for _ in range(length))

@@ -261,7 +261,7 @@ impl<'a, T: Real> Kernel<'a, T> {
 }
 
 /// Weights below this share of the largest are nothing: no sum would feel them, and numbers too small
-/// to be normal slow every product a hundredfold.
+/// to be normal make products many times slower.
 const NOTHING: f64 = 1e-20;
 
 /// Softmax of the first n of a row in place; the rest, there for whole lanes, is set to zero, and so
@@ -479,4 +479,19 @@ fn backward_task<T: Real>(
         }
     }
     dbias
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_that_no_sum_would_feel_are_zero() {
+        let mut p = vec![0.0f32; LANES];
+        p[..5].copy_from_slice(&[3.0, 2.0, -40.0, -60.0, f32::NEG_INFINITY]);
+        softmax(&mut p, 5);
+        assert!((p[0] - 1.0 / (1.0 + (-1.0f32).exp())).abs() < 1e-6 && p[2] > 0.0, "{p:?}");
+        assert_eq!(p[3..], [0.0; LANES - 3]);
+        assert!((p.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    }
 }

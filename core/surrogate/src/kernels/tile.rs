@@ -104,7 +104,7 @@ pub fn product(
     // can be.
     let tiles = rows.div_ceil(TILE);
     let blocks = tiles.div_ceil(TILES);
-    let by_rows = blocks > 1 && k * panels <= NEAR;
+    let by_rows = blocks > 1 && (1..=NEAR).contains(&(k * panels));
     let (blocks, groups) = match blocks {
         _ if by_rows => (blocks.next_multiple_of(2).min(4), 1),
         1 => (1, panels.div_ceil(PANELS).next_multiple_of(2)),
@@ -122,16 +122,12 @@ pub fn product(
             panels: group * panels / groups..(group + 1) * panels / groups,
             k,
             columns,
+            by_rows,
         };
         SCRATCH.with_borrow_mut(|scratch| {
             // SAFETY: the features were asserted above; tasks cover disjoint rectangles of y's
             // capacity, which outlives them.
-            unsafe {
-                match by_rows {
-                    true => part.run_by_rows(a, b, scratch, finish, &out),
-                    false => part.run(a, b, scratch, finish, &out),
-                }
-            }
+            unsafe { part.run(a, b, scratch, finish, &out) }
         });
     };
     if tasks.len() == 1 || rows * k * columns < 1 << 20 {
@@ -165,6 +161,7 @@ pub fn product_of_product<A: Panels, B: Panels>(
             panels: 0..columns.div_ceil(PANEL),
             k,
             columns,
+            by_rows: false,
         };
         SCRATCH.with_borrow_mut(|scratch| {
             let mut between = std::mem::take(&mut scratch.between);
@@ -226,9 +223,15 @@ struct Part {
     panels: Range<usize>,
     k: usize,
     columns: usize,
+    /// Tile by tile, not panel by panel.
+    by_rows: bool,
 }
 
 impl Part {
+    /// Computes, finishes and writes.
+    ///
+    /// # Safety
+    /// The tiles must be [`available`], and the rectangle lie in `out` and be no other task's.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
     unsafe fn run(
@@ -239,6 +242,10 @@ impl Part {
         finish: &impl Finish,
         out: &Shared<f32>,
     ) {
+        if self.by_rows {
+            // SAFETY: as promised by the caller.
+            return unsafe { self.run_by_rows(a, b, scratch, finish, out) };
+        }
         let (rows, k) = (self.rows.len(), self.k);
         let tiles = rows.div_ceil(TILE);
         lay_out(a, self.rows.clone(), k, &mut scratch.a);
@@ -312,18 +319,6 @@ impl Part {
                 unsafe { self.finish(rows.clone(), panel, sums, finish, out) };
             }
         }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    unsafe fn run_by_rows(
-        &self,
-        _: Left,
-        _: &impl Panels,
-        _: &mut Scratch,
-        _: &impl Finish,
-        _: &Shared<f32>,
-    ) {
-        unreachable!("tiles are computed on x86-64 only")
     }
 
     /// Where the sums of rows go, in a panel.
