@@ -102,7 +102,17 @@ const ROOMS: &[Room] = &[
         &["abi_stable", "hdf5-reader", "serde", "serde_json"],
     ),
     strict("marsfm-plugin-chemfiles", &["marsfm-plugin-api"], &["abi_stable", "chemfiles"]),
-    strict("marsfm-plugin-openmm", &["marsfm-plugin-api"], &["abi_stable", "molly", "serde_json"]),
+    strict("marsfm-plugin-kit", &["marsfm-plugin-api"], &["abi_stable", "molly", "serde_json"]),
+    strict(
+        "marsfm-plugin-openmm",
+        &["marsfm-plugin-api", "marsfm-plugin-kit"],
+        &["abi_stable", "molly", "serde_json"],
+    ),
+    strict(
+        "marsfm-plugin-gbsa",
+        &["marsfm-plugin-api", "marsfm-plugin-kit"],
+        &["abi_stable", "molly", "pulp", "roxmltree", "serde", "serde_json"],
+    ),
     strict(
         "marsfm-plugin-gromacs",
         &["marsfm-plugin-api"],

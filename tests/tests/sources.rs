@@ -17,6 +17,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "plugins/chemfiles/src/",
     "plugins/openmm/src/",
     "plugins/gromacs/src/lib.rs",
+    "plugins/gbsa/src/lib.rs",
     "plugins/cuda/src/lib.rs",
     "plugins/cuda/gpu/src/lib.rs",
     "tests/tests/",

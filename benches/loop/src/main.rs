@@ -3,7 +3,7 @@
 //! ([`calibration`]). Benches B and C ([`discovery`]): how much MD until a peptide's states are found.
 //! [`overhead`]: what the loop itself costs.
 //!
-//! `marsfm-bench-loop run [REPEATS]`, `a-openmm …`, `b …`, `c …` and `overhead …` add what is missing
+//! `marsfm-bench-loop run [REPEATS]`, `a-peptides …`, `b …`, `c …` and `overhead …` add what is missing
 //! to the rows, `marsfm-bench-loop tables` writes the page from them.
 
 mod calibration;
@@ -117,11 +117,11 @@ fn page() -> Result<String> {
         let rows = finished::read(&results(bench.letter))?;
         Ok(discovery::tables::markdown(&rows, bench.strategies))
     };
-    let calibration = calibration::tables::markdown(&finished::read(&results("a-openmm"))?);
+    let calibration = calibration::tables::markdown(&finished::read(&results("a-peptides"))?);
     let overhead = overhead::markdown(&overhead::read(&results("overhead"))?);
     [
         ("A", table()?),
-        ("A on OpenMM", calibration),
+        ("A on peptides", calibration),
         ("B", of(&discovery::arms::BENCH)?),
         ("C", of(&discovery::own::BENCH)?),
         ("overhead", overhead),
@@ -133,12 +133,12 @@ fn page() -> Result<String> {
 }
 
 /// `BENCH --state DIR --data DIR... [--rows FILE] [--repeats N] [SYSTEM...]`.
-fn on_openmm(bench: &str, words: &[&str]) -> Result<()> {
+fn on_peptides(bench: &str, words: &[&str]) -> Result<()> {
     let mut request = discovery::Request {
         state: PathBuf::new(),
         data: Vec::new(),
         rows: results(bench),
-        repeats: if bench == "a-openmm" { 20 } else { 6 },
+        repeats: if bench == "a-peptides" { 20 } else { 6 },
         systems: Vec::new(),
     };
     let mut words = words.iter();
@@ -157,13 +157,13 @@ fn on_openmm(bench: &str, words: &[&str]) -> Result<()> {
     ensure!(request.state.is_absolute(), "--state is missing: a folder for what is half done");
     if request.systems.is_empty() {
         request.systems = match bench {
-            "a-openmm" => calibration::systems(),
+            "a-peptides" => calibration::systems(),
             "b" => discovery::scoring(),
             _ => bail!("name at least one peptide: a folder in --data"),
         };
     }
     match bench {
-        "a-openmm" => calibration::run(&request),
+        "a-peptides" => calibration::run(&request),
         "b" => discovery::run(&discovery::arms::BENCH, &request),
         _ => discovery::run(&discovery::own::BENCH, &request),
     }
@@ -186,10 +186,10 @@ fn main() -> Result<()> {
             Ok(())
         }
         ["tables"] => Ok(std::fs::write(page_path(), page()?)?),
-        [bench @ ("a-openmm" | "b" | "c"), rest @ ..] => on_openmm(bench, rest),
+        [bench @ ("a-peptides" | "b" | "c"), rest @ ..] => on_peptides(bench, rest),
         ["overhead", rest @ ..] => overhead::run(&results("overhead"), rest),
         _ => bail!(
-            "usage: marsfm-bench-loop run [REPEATS] | a-openmm|b|c --state DIR --data DIR [--rows FILE] \
+            "usage: marsfm-bench-loop run [REPEATS] | a-peptides|b|c --state DIR --data DIR [--rows FILE] \
              [--repeats N] [SYSTEM...] | overhead [TEMPLATE] | tables | print | exact"
         ),
     }

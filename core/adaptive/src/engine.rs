@@ -53,6 +53,16 @@ pub enum Ran {
     Lost(String),
 }
 
+impl Ran {
+    /// A failure that concerns the seed alone is its end.
+    pub fn of(ran: Result<Self, EngineError>) -> Result<Self, EngineError> {
+        match ran {
+            Err(e) if e.failure.costs_only_the_seed() => Ok(Self::Lost(e.message)),
+            ran => ran,
+        }
+    }
+}
+
 /// Told the part done, between 0 and 1; false stops.
 pub type Go<'a> = &'a mut dyn FnMut(f64) -> bool;
 
@@ -80,6 +90,15 @@ pub trait Engine {
     fn template(&self) -> Structure;
     /// Prepares and runs a seed.
     fn run(&mut self, job: &Job<'_>, go: Go<'_>) -> Result<Ran, EngineError>;
+    /// Prepares and runs several seeds: what became of each, in order. The part that `go` is told
+    /// is that of all of them.
+    fn run_together(&mut self, jobs: &[Job<'_>], go: Go<'_>) -> Result<Vec<Ran>, EngineError> {
+        let n = jobs.len() as f64;
+        let one = |(i, job): (usize, &Job<'_>)| {
+            Ran::of(self.run(job, &mut |part| go((i as f64 + part) / n)))
+        };
+        jobs.iter().enumerate().map(one).collect()
+    }
     /// Names of the features.
     fn feature_names(&self) -> Vec<String>;
     /// Features of every frame of a run's trajectory.

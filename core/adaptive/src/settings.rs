@@ -58,9 +58,22 @@ pub struct EngineSettings {
     /// Give a plugin up after so many seconds without a sign of life.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<f64>,
+    /// Runs of an epoch that are handed to the engine at once, where it can take several (`gbsa`,
+    /// sixteen for the price of one; `gromacs` under MPI). If the loop is killed they are made
+    /// again together.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub together: usize,
     /// Its options; engine plugins need `template`.
     #[serde(default)]
     pub options: toml::Table,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 /// How much MD.
@@ -213,6 +226,9 @@ impl LoopSettings {
             if value.is_some_and(|v| !(v > 0.0 && v.is_finite())) {
                 return bad(format!("budget.{name} must be above 0"));
             }
+        }
+        if self.engine.together == 0 || (self.slurm.is_some() && self.engine.together > 1) {
+            return bad("engine.together must be at least 1, and 1 where Slurm has the runs".into());
         }
         if let Some(slurm) = &self.slurm
             && (slurm.attempts == 0 || !(0.05..=3600.0).contains(&slurm.poll_s))

@@ -21,12 +21,13 @@ use crate::stage;
 use crate::workspace::Workspace;
 
 /// The plugins that are installed: name of the built library and of the installed one.
-const PLUGINS: [&str; 5] = [
+const PLUGINS: [&str; 6] = [
     "libmarsfm_plugin_xtc.so",
     "libmarsfm_plugin_hdf5.so",
     "libmarsfm_plugin_chemfiles.so",
     "libmarsfm_plugin_openmm.so",
     "libmarsfm_plugin_gromacs.so",
+    "libmarsfm_plugin_gbsa.so",
 ];
 
 const PKG_CONFIG: &str = include_str!("../install/marsfm.pc.in");

@@ -27,6 +27,7 @@ import math
 import os
 import random
 import shutil
+import subprocess
 import sys
 import time
 
@@ -259,6 +260,31 @@ def run_replica(name, folder, replica, length_ps, frame_ps, platform):
     }, m["cpu_s"]
 
 
+def run_together(name, folder, replicas, length_ps, frame_ps, program):
+    """Run all replicas with marsfm-gbsa, sixteen at a time; returns their manifest entries with their CPU-seconds."""
+    topology = app.PDBFile(f"{folder}/{name}_full.pdb").topology
+    begun = os.times()
+    labels = ["helical" if k % 2 else "extended" for k in range(replicas)]
+    starts = {label: np.load(f"{folder}/start_{label}.npy") for label in STARTS}
+    heavy, _ = heavy_atoms(topology, starts["extended"])
+    write_json({
+        "system": f"{folder}/{name}_system.xml", "starts": [x.tolist() for x in starts.values()], "atoms": heavy,
+        "replicas": [{"start": list(starts).index(label), "seed": seed_of(name, k), "xtc": f"{folder}/r{k}.xtc"}
+                     for k, label in enumerate(labels)],
+        "temperature_kelvin": TEMPERATURE_K, "friction_per_ps": FRICTION_PER_PS, "step_ps": STEP_PS,
+        "drop_steps": round(DROP_PS / STEP_PS), "frame_steps": round(frame_ps / STEP_PS), "frames": length_ps // frame_ps,
+    }, f"{folder}/job.json")
+    answer = json.loads(subprocess.run([program, f"{folder}/job.json"], check=True, stdout=subprocess.PIPE).stdout)
+    end = os.times()
+    cpu_s = end.children_user + end.children_system - begun.children_user - begun.children_system
+    return [({
+        "file": f"r{k}.xtc", "start": labels[k], "seed": seed_of(name, k), "platform": "gbsa",
+        "frames": length_ps // frame_ps, "length_ps": length_ps, "bytes": os.path.getsize(f"{folder}/r{k}.xtc"),
+        "mean_temperature_K": round(done["mean_temperature_kelvin"], 2),
+        "mean_potential_kJ_mol": round(done["mean_potential_kj_mol"], 2),
+    }, cpu_s / replicas) for k, done in enumerate(answer)]
+
+
 def entry(name, role, system, topology, replicas, frame_ps):
     """What the manifest says about a finished sequence."""
     total = sum(r["length_ps"] for r in replicas)
@@ -272,7 +298,7 @@ def entry(name, role, system, topology, replicas, frame_ps):
     }
 
 
-def make(name, role, work, out, replicas, length_ps, frame_ps, platform):
+def make(name, role, work, out, replicas, length_ps, frame_ps, platform, program):
     """Make one whole sequence and publish it in out, unless it is there already."""
     manifest_path = f"{out}/manifest.json"
     manifest = read_json(manifest_path) if os.path.exists(manifest_path) else {
@@ -287,7 +313,10 @@ def make(name, role, work, out, replicas, length_ps, frame_ps, platform):
         return
     folder = f"{work}/{name}"
     set_up(name, folder)
-    runs = [run_replica(name, folder, k, length_ps, frame_ps, platform) for k in range(replicas)]
+    if platform == "gbsa":
+        runs = run_together(name, folder, replicas, length_ps, frame_ps, program)
+    else:
+        runs = [run_replica(name, folder, k, length_ps, frame_ps, platform) for k in range(replicas)]
     os.makedirs(f"{out}/{name}", exist_ok=True)
     for file in [f"{name}.pdb", f"{name}_full.pdb", *(r["file"] for r, _ in runs)]:
         shutil.copyfile(f"{folder}/{file}", f"{out}/{name}/{file}")
@@ -309,7 +338,9 @@ def main():
     parser.add_argument("--out", default="done", help="folder of finished sequences")
     parser.add_argument("--ps", type=int, default=500, help="picoseconds kept per replica")
     parser.add_argument("--frame-ps", type=int, default=1, help="picoseconds between frames; 100 must be its multiple")
-    parser.add_argument("--platform", choices=["Reference", "CPU"], default="Reference")
+    parser.add_argument("--platform", choices=["Reference", "CPU", "gbsa"], default="Reference",
+                        help="OpenMM's, or gbsa: the program of marsfm's plugin of this name, sixteen replicas at a time")
+    parser.add_argument("--gbsa", metavar="PROGRAM", default="marsfm-gbsa", help="where marsfm-gbsa is")
     parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--role", default="train", help="what the manifest says they are for")
     a = parser.parse_args()
@@ -328,7 +359,7 @@ def main():
         parser.error("--frame-ps must divide 100 and --ps")
     os.makedirs(a.out, exist_ok=True)
     for name in names:
-        make(name, a.role, a.work, a.out, a.replicas, a.ps, a.frame_ps, a.platform)
+        make(name, a.role, a.work, a.out, a.replicas, a.ps, a.frame_ps, a.platform, a.gbsa)
 
 
 if __name__ == "__main__":

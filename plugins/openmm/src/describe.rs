@@ -2,8 +2,8 @@
 
 use crate::find;
 use crate::guard::{Dynamics, Library, NEWEST, Simulation};
-use crate::settings::Settings;
 use marsfm_plugin_api::PluginError;
+use marsfm_plugin_kit::settings::Settings;
 use serde_json::{Value, json};
 
 /// Two particles on a spring: enough to see whether a platform works.

@@ -11,9 +11,7 @@ mod describe;
 mod find;
 mod guard;
 mod openmm;
-mod settings;
 mod template;
-mod trajectory;
 
 marsfm_plugin_api::export_plugin! {
     name: c"openmm",

@@ -1,13 +1,13 @@
 //! The verbs of an engine, on OpenMM.
 
 use crate::guard::{Dynamics, Library, Platform, Simulation};
-use crate::settings::Settings;
 use crate::template::Template;
-use crate::trajectory::Xtc;
 use crate::{describe, find};
 use marsfm_plugin_api::engine::*;
 use marsfm_plugin_api::engine_abi::MARSFM_PLUGIN_DIVERGED;
 use marsfm_plugin_api::{EnginePlugin, PluginError, file_error, stream_seed, write_whole};
+use marsfm_plugin_kit::settings::Settings;
+use marsfm_plugin_kit::trajectory::Xtc;
 use std::ffi::CStr;
 use std::path::Path;
 use std::time::{Duration, Instant};

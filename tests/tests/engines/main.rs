@@ -3,6 +3,7 @@
 mod atoms;
 mod disulphide;
 mod faults;
+mod gbsa;
 mod gromacs;
 mod loops;
 mod openmm;

@@ -19,11 +19,11 @@ pub fn peptide() -> PathBuf {
     root().join("examples/data/QLAQ/QLAQ_full.pdb")
 }
 
-/// A host with the plugins for files and both engines; `./x test` has built them, a test that runs
+/// A host with the plugins for files and the engines; `./x test` has built them, a test that runs
 /// alone builds them here.
 pub fn host() -> Host {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let plugins = ["xtc", "gromacs", "openmm"];
+    let plugins = ["xtc", "gromacs", "openmm", "gbsa"];
     let release = BUILT.get_or_init(|| {
         let of =
             |name| built(&format!("libmarsfm_plugin_{name}.so"), &format!("marsfm-plugin-{name}"));

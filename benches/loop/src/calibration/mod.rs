@@ -1,4 +1,4 @@
-//! Bench A on OpenMM: do the intervals of seeded MD hold what long MD says, wherever seeds were put?
+//! Bench A on peptides: do the intervals of seeded MD hold what long MD says, wherever seeds were put?
 //! Loops of one budget on peptides with a reference, their runs read in the reference's states.
 
 pub mod rows;
@@ -13,7 +13,7 @@ use marsfm_adaptive::statistics::Estimate;
 
 use crate::discovery::arms::{TEMPERATURE_KELVIN, beginning, rng_seed};
 use crate::discovery::reference::Reference;
-use crate::discovery::{Request, of_role, template};
+use crate::discovery::{ENGINE, Request, of_role, template};
 use crate::finished::Rows;
 use crate::root;
 use rows::{Nanoseconds, Row, State};
@@ -22,7 +22,7 @@ use rows::{Nanoseconds, Row, State};
 pub const SEEDS: [&str; 5] = ["surrogate", "library", "stored", "adversarial", "plain"];
 /// Epochs, and runs of each.
 const EPOCHS: usize = 5;
-const PLACES: usize = 4;
+const PLACES: usize = 16;
 /// Bootstrap draws.
 const DRAWS: usize = 100;
 
@@ -101,7 +101,7 @@ fn begin(
     let (proposer, options) = strategy(host, request, reference, folder, which)?;
     let template = template(request, which.0)?;
     let text = format!(
-        "rng_seed = {}\n[engine]\nname = \"openmm\"\noptions = {{ template = {template:?} }}\n\
+        "rng_seed = {}\n{ENGINE}options = {{ template = {template:?} }}\n\
          [budget]\nepochs = {EPOCHS}\nseeds = {PLACES}\nhead_ps = 10.0\nrun_ps = 200.0\n\
          frame_ps = 1.0\n[model]\nmsm_lag_ps = 10.0\n[statistics]\ndraws = 0\n[strategy]\n\
          proposer = \"{proposer}\"\n[strategy.options]\n{options}\n",

@@ -1,4 +1,4 @@
-//! Raw rows of bench A on OpenMM: one loop each, appended as it is done.
+//! Raw rows of bench A on peptides: one loop each, appended as it is done.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The table of bench A on OpenMM, in Markdown.
+//! The table of bench A on peptides, in Markdown.
 
 use std::fmt::Write;
 

@@ -7,13 +7,13 @@ use marsfm::Host;
 use marsfm::adaptive::{self, ImportRequest};
 use marsfm_trajectory::Frame;
 
-use super::{Bench, Request, of_role, template};
+use super::{Bench, ENGINE, Request, of_role, template};
 use crate::root;
 
 /// Runs of an epoch.
-pub const PLACES: usize = 2;
+pub const PLACES: usize = 6;
 /// Epochs.
-pub const EPOCHS: usize = 5;
+pub const EPOCHS: usize = 6;
 /// Heads and runs, ps.
 pub const HEAD_PS: f64 = 10.0;
 pub const RUN_PS: f64 = 200.0;
@@ -61,7 +61,7 @@ impl Arm<'_> {
         epochs: usize,
     ) -> String {
         format!(
-            "rng_seed = {}\n[engine]\nname = \"openmm\"\noptions = {{ template = {template:?} }}\n\
+            "rng_seed = {}\n{ENGINE}options = {{ template = {template:?} }}\n\
              [budget]\nepochs = {epochs}\nseeds = {PLACES}\nhead_ps = {HEAD_PS:?}\n\
              run_ps = {RUN_PS:?}\nframe_ps = 1.0\n[model]\nmsm_lag_ps = 10.0\n\
              [statistics]\ndraws = 0\n[strategy]\nproposer = \"{proposer}\"\n\
@@ -152,6 +152,6 @@ mod tests {
                 assert!(all.insert(arm.rng_seed()), "{system} {repeat}");
             }
         }
-        assert_eq!(BUDGET_PS, 2100.0);
+        assert_eq!(BUDGET_PS, 7560.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Benches B and C: how much MD until the states of a peptide are found, by strategy, on OpenMM.
+//! Benches B and C: how much MD until the states of a peptide are found, by strategy.
 //! Paired repeats, the first ones of all peptides first; stop it at any time. What has a row is not
 //! made again, also where the state of the machine that made it is gone.
 
@@ -22,6 +22,10 @@ use arms::{Arm, TEMPERATURE_KELVIN};
 use reach::{Reached, reached};
 use reference::Reference;
 use rows::{Known, Row};
+
+/// The engine of all loops on peptides, in TOML: it runs OpenMM's Systems, all runs of an epoch for
+/// the price of one.
+pub const ENGINE: &str = "[engine]\nname = \"gbsa\"\ntogether = 16\n";
 
 /// Share of the reference states that is asked for.
 pub const SHARE: f64 = 0.8;
@@ -202,7 +206,7 @@ pub fn template(request: &Request, system: &str) -> Result<PathBuf> {
         }
         let text = format!(
             "{{\"temperature_kelvin\": {TEMPERATURE_KELVIN}, \"friction_per_ps\": 0.3, \
-             \"step_ps\": 0.004, \"platform\": \"CPU\", \"threads\": 1}}\n"
+             \"step_ps\": 0.004}}\n"
         );
         std::fs::write(folder.join("settings.json"), text)?;
     }

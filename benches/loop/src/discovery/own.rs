@@ -10,7 +10,7 @@ use marsfm::Host;
 use marsfm::adaptive::{self, Ended, ImportRequest, Limits};
 
 use super::arms::{Arm, HEAD_PS, PLACES, RUN_PS, TEMPERATURE_KELVIN};
-use super::{Bench, Request, template};
+use super::{Bench, ENGINE, Request, template};
 use crate::root;
 
 /// Own data: runs, and the length of each with its head, ps.
@@ -19,7 +19,7 @@ const EACH_PS: f64 = 1000.0;
 /// Of hot MD.
 const HOT_KELVIN: f64 = 450.0;
 /// Epochs of a loop that has own data; the others get as many more as the data cost.
-const EPOCHS: usize = 10;
+const EPOCHS: usize = 4;
 /// MD of an epoch, ps.
 const EPOCH_PS: f64 = PLACES as f64 * (HEAD_PS + RUN_PS);
 /// All MD of an arm, ps; preparation comes on top and is charged.
@@ -57,8 +57,7 @@ fn data(host: &Host, request: &Request, arm: &Arm<'_>, kind: &str) -> Result<Pat
         let template = template(request, arm.system)?;
         let kelvin = if kind == "hot" { HOT_KELVIN } else { TEMPERATURE_KELVIN };
         let text = format!(
-            "rng_seed = {}\n[engine]\nname = \"openmm\"\n[engine.options]\ntemplate = \
-             {template:?}\ntemperature_kelvin = {kelvin:?}\n[budget]\nepochs = 1\nseeds = {RUNS}\n\
+            "rng_seed = {}\n{ENGINE}[engine.options]\ntemplate = {template:?}\ntemperature_kelvin = {kelvin:?}\n[budget]\nepochs = 1\nseeds = {RUNS}\n\
              head_ps = {HEAD_PS:?}\nrun_ps = {:?}\nframe_ps = 1.0\n[model]\nmsm_lag_ps = 10.0\n\
              [statistics]\ndraws = 0\n[strategy]\nproposer = \"parallel\"\n",
             arm.rng_seed() + 50,

@@ -9,7 +9,7 @@ use marsfm_adaptive::statistics::{Question, Statistics, statistics};
 use marsfm_adaptive::{Model, Store};
 use marsfm_trajectory::Frame;
 
-use super::{Request, template};
+use super::{ENGINE, Request, template};
 
 /// A microstate is of its state's core if MD that is in it is mostly in the same state a lag later.
 const CORE: f64 = 0.5;
@@ -98,7 +98,7 @@ impl Reference {
 fn make(host: &Host, request: &Request, system: &str, folder: &PathBuf) -> Result<()> {
     let template = template(request, system)?;
     let text = format!(
-        "rng_seed = 1\n[engine]\nname = \"openmm\"\noptions = {{ template = {template:?} }}\n\
+        "rng_seed = 1\n{ENGINE}options = {{ template = {template:?} }}\n\
          [budget]\nepochs = 1\nseeds = 1\nhead_ps = 0.0\nrun_ps = 200.0\nframe_ps = 1.0\n\
          [model]\nmsm_lag_ps = 10.0\nmicrostates = 100\nmacrostates = 8\n\
          [strategy]\nproposer = \"long\"\n"

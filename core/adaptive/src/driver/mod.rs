@@ -165,14 +165,15 @@ impl Driver {
             let open: Vec<usize> = self.history().open_seeds(&plan).collect();
             let announced = engine.announce(epoch, &open);
             announced.map_err(|e| LoopError::words(e.to_string()).stopped())?;
-            for seed in open {
-                if self.begun.0.elapsed().as_secs_f64() + self.mean_run_seconds() > seconds {
+            for some in open.chunks(self.settings().engine.together) {
+                let expected = self.mean_run_seconds() * some.len() as f64;
+                if self.begun.0.elapsed().as_secs_f64() + expected > seconds {
                     return Ok(Ended::Limits);
                 }
-                if !self.run_seed(&plan, seed, &starts[seed], engine, watch)? {
+                if !self.run_seeds(&plan, some, &starts, engine, watch)? {
                     return Ok(Ended::Stopped);
                 }
-                self.begun.2 += 1;
+                self.begun.2 += some.len();
             }
             self.close(epoch, engine, watch)?;
             calibrated = epoch > 0;

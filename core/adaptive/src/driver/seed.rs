@@ -1,4 +1,4 @@
-//! Running one seed of a plan.
+//! Running the seeds of a plan.
 
 use std::path::{Path, PathBuf};
 
@@ -15,24 +15,37 @@ use crate::{Engine, Finished, Job, LoopError, Ran, Structure};
 type Rows = Vec<Vec<f64>>;
 
 impl Driver {
-    /// Runs one seed; false if the onlooker stopped it.
-    pub(super) fn run_seed(
+    /// Runs some seeds together; false if the onlooker stopped them.
+    pub(super) fn run_seeds(
         &mut self,
         plan: &Plan,
-        seed: usize,
-        start: &Structure,
+        seeds: &[usize],
+        starts: &[Structure],
         engine: &mut dyn Engine,
         watch: &mut dyn Watch,
     ) -> Result<bool, LoopError> {
         let epoch = plan.epoch;
-        let name = format!("seed_{seed:03}");
-        let (scratch, folder) = fresh(&self.epoch_folder(epoch), &name)?;
+        let mut folders = Vec::new();
+        for seed in seeds {
+            folders.push(fresh(&self.epoch_folder(epoch), &format!("seed_{seed:03}"))?);
+        }
         watch.point("run-begins");
         let (head_frames, frames) = self.settings().run_frames();
         let frame_ps = self.settings().budget.frame_ps;
-        let rng_seed = plan.seeds[seed].rng_seed;
-        let place = (epoch, seed);
-        let job = Job { folder: &scratch, start, rng_seed, head_frames, frames, frame_ps, place };
+        let mut jobs = Vec::new();
+        for (seed, (scratch, _)) in seeds.iter().zip(&folders) {
+            let (start, rng_seed) = (&starts[*seed], plan.seeds[*seed].rng_seed);
+            let place = (epoch, *seed);
+            jobs.push(Job {
+                folder: scratch,
+                start,
+                rng_seed,
+                head_frames,
+                frames,
+                frame_ps,
+                place,
+            });
+        }
         let clock = Stopwatch::start();
         let (mut half, mut stopped) = (false, false);
         let ran = {
@@ -40,52 +53,73 @@ impl Driver {
                 if part >= 0.5 && !std::mem::replace(&mut half, true) {
                     watch.point("run-half");
                 }
-                stopped = !watch.progress(self.at("MD", part));
+                stopped = !watch.progress(self.at("MD", part * seeds.len() as f64));
                 !stopped
             };
-            engine.run(&job, &mut go)
+            engine.run_together(&jobs, &mut go)
         };
-        let [md, _] = clock.read();
-        let all = head_frames + frames;
-        let ran = match ran {
-            Ok(Ran::Finished(finished)) => match whole(engine, &finished.trajectory, all) {
-                Ok(rows) => Ok((finished, rows)),
-                Err(reason) => Err(("lost", reason)),
-            },
-            Ok(Ran::Rejected(reason)) => Err(("rejected", reason)),
-            Ok(Ran::Lost(reason)) => Err(("lost", reason)),
+        let md = clock.read().map(|s| s / seeds.len() as f64);
+        let all = match ran {
+            Ok(all) => all,
             Err(e) if stopped && e.failure == Failure::Cancelled => return Ok(false),
-            Err(e) if e.failure.costs_only_the_seed() => Err(("lost", e.message)),
             Err(e) => {
+                let which: Vec<String> = seeds.iter().map(usize::to_string).collect();
                 let text = format!(
-                    "epoch {epoch}, seed {seed}: {e}. Nothing is lost: mend it and run the loop \
-                     again"
+                    "epoch {epoch}, seed {}: {e}. Nothing is lost: mend it and run the loop again",
+                    which.join(", ")
                 );
                 return Err(LoopError::words(text).stopped());
             }
         };
         watch.point("run-finished");
+        for ((ran, seed), (scratch, folder)) in all.into_iter().zip(seeds).zip(&folders) {
+            self.end((epoch, *seed), ran, (scratch, folder), (md, &*engine), watch)?;
+        }
+        Ok(true)
+    }
+
+    /// Keeps and records what became of a seed, with its share of the wall and CPU time of MD.
+    fn end(
+        &mut self,
+        (epoch, seed): (usize, usize),
+        ran: Ran,
+        (scratch, folder): (&Path, &Path),
+        (md, engine): ([f64; 2], &dyn Engine),
+        watch: &mut dyn Watch,
+    ) -> Result<(), LoopError> {
+        let clock = Stopwatch::start();
+        let (head_frames, frames) = self.settings().run_frames();
+        let (all, frame_ps) = (head_frames + frames, self.settings().budget.frame_ps);
+        let ran = match ran {
+            Ran::Finished(finished) => match whole(engine, &finished.trajectory, all) {
+                Ok(rows) => Ok((finished, rows)),
+                Err(reason) => Err(("lost", reason)),
+            },
+            Ran::Rejected(reason) => Err(("rejected", reason)),
+            Ran::Lost(reason) => Err(("lost", reason)),
+        };
         let record = match ran {
             Err((how, reason)) => {
-                let _ = std::fs::remove_dir_all(&scratch);
+                let _ = std::fs::remove_dir_all(scratch);
                 let md_ps = if how == "lost" { all as f64 * frame_ps } else { 0.0 };
-                let (how, seconds) = (how.into(), clock.read());
+                let [wall, cpu] = clock.read();
+                let (how, seconds) = (how.into(), [md[0] + wall, md[1] + cpu]);
                 self.spent.staged += seconds[0];
                 Record::Lost(LostRecord { epoch, seed, how, reason, md_ps, seconds })
             }
             Ok((finished, rows)) => {
                 let told = (Some(epoch), seed, head_frames);
-                let mut run = self.keep(&scratch, &folder, &finished, &rows, told)?;
+                let mut run = self.keep(scratch, folder, &finished, &rows, told)?;
                 watch.point("run-renamed");
                 let [wall, cpu] = clock.read();
-                run.seconds = [md, finished.cpu_seconds.unwrap_or(cpu), wall - md];
-                self.spent.staged += wall;
+                run.seconds = [md[0], finished.cpu_seconds.unwrap_or(md[1] + cpu), wall];
+                self.spent.staged += md[0] + wall;
                 Record::Ran(run)
             }
         };
         self.record(record, watch)?;
         watch.point("run-recorded");
-        Ok(true)
+        Ok(())
     }
 
     /// Gives a whole run its features and its name; what is left is to record it.

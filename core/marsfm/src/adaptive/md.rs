@@ -112,6 +112,42 @@ impl<'h> MdEngine<'h> {
         Ok(out)
     }
 
+    /// Steps of head, run and frame.
+    fn steps(&self, job: &Job<'_>) -> Result<(u64, u64, u64), EngineError> {
+        let lengths = Lengths {
+            head_ps: job.head_frames as f64 * job.frame_ps,
+            ps: job.frames as f64 * job.frame_ps,
+            frame_ps: job.frame_ps,
+        };
+        lengths.in_steps(self.runner.system().step_ps).map_err(|e| self.engine_error(e))
+    }
+
+    /// A start in the job's folder, or what became of the seed instead.
+    fn prepare(&self, job: &Job<'_>, go: Go<'_>) -> Result<Result<Ready, Ran>, EngineError> {
+        // Plugins take seeds of 31 bits from programs that know no more.
+        let rng_seed = job.rng_seed >> 33;
+        let seed = Seed {
+            positions_nm: job.start,
+            cell_nm: self.runner.system().cell_nm,
+            needs_repair: false,
+            rng_seed,
+        };
+        let (engine, judge) = (self.runner.engine(), self.runner.judge());
+        let gate = self.gate.as_ref();
+        let prepared = prepare(engine, judge, gate, job.folder, &seed, &mut |_, _| go(0.0))?;
+        let Some(started) = prepared.started else {
+            let reasons = prepared.verdict.reasons.iter();
+            let words: Vec<String> =
+                reasons.map(|(r, text)| format!("{}: {text}", r.code())).collect();
+            return Ok(Err(match prepared.verdict.kind {
+                VerdictKind::Rejected => Ran::Rejected(words.join("; ")),
+                _ => Ran::Lost("it was prepared, but there is no start".into()),
+            }));
+        };
+        let verdict = prepared.verdict.kind.word();
+        Ok(Ok(Ready { rng_seed, verdict, prepare_ps: started.md_ps }))
+    }
+
     fn failed(&self, failure: Failure, message: String) -> EngineError {
         EngineError { engine: self.runner.engine().name().into(), failure, message }
     }
@@ -123,6 +159,34 @@ impl<'h> MdEngine<'h> {
             Err(e) => self.failed(Failure::Engine, format!("{e:#}")),
         }
     }
+}
+
+/// A seed with a start in its folder.
+struct Ready {
+    rng_seed: u64,
+    verdict: &'static str,
+    prepare_ps: f64,
+}
+
+impl Ready {
+    fn request<'a>(&self, job: &Job<'a>, steps: (u64, u64, u64)) -> RunRequest<'a> {
+        let (head_steps, steps, frame_steps) = steps;
+        let (folder, rng_seed) = (job.folder, self.rng_seed);
+        RunRequest { folder, rng_seed, head_steps, steps, frame_steps }
+    }
+
+    fn finished(&self, job: &Job<'_>, trajectory: &Path) -> Ran {
+        Ran::Finished(Finished {
+            trajectory: job.folder.join(trajectory.file_name().unwrap_or_default()),
+            verdict: self.verdict.into(),
+            prepare_ps: self.prepare_ps,
+            cpu_seconds: None,
+        })
+    }
+}
+
+fn part(done: u64, of: u64) -> f64 {
+    done as f64 / of.max(1) as f64
 }
 
 impl Engine for MdEngine<'_> {
@@ -143,43 +207,53 @@ impl Engine for MdEngine<'_> {
     }
 
     fn run(&mut self, job: &Job<'_>, go: Go<'_>) -> Result<Ran, EngineError> {
-        let (engine, system) = (self.runner.engine(), self.runner.system());
-        let lengths = Lengths {
-            head_ps: job.head_frames as f64 * job.frame_ps,
-            ps: job.frames as f64 * job.frame_ps,
-            frame_ps: job.frame_ps,
+        let steps = self.steps(job)?;
+        let prepared = match self.prepare(job, go)? {
+            Ok(prepared) => prepared,
+            Err(ran) => return Ok(ran),
         };
-        let steps = lengths.in_steps(system.step_ps);
-        let (head_steps, steps, frame_steps) = steps.map_err(|e| self.engine_error(e))?;
-        // Plugins take seeds of 31 bits from programs that know no more.
-        let rng_seed = job.rng_seed >> 33;
-        let seed = Seed {
-            positions_nm: job.start,
-            cell_nm: system.cell_nm,
-            needs_repair: false,
-            rng_seed,
+        let request = prepared.request(job, steps);
+        let finished = self.runner.engine().run(&request, &mut |done, of| go(part(done, of)))?;
+        Ok(prepared.finished(job, &finished.trajectory))
+    }
+
+    /// Prepared one after another, run at once.
+    fn run_together(&mut self, jobs: &[Job<'_>], go: Go<'_>) -> Result<Vec<Ran>, EngineError> {
+        let [first, _, ..] = jobs else {
+            return jobs.iter().map(|job| Ran::of(self.run(job, go))).collect();
         };
-        let (judge, gate) = (self.runner.judge(), self.gate.as_ref());
-        let prepared = prepare(engine, judge, gate, job.folder, &seed, &mut |_, _| go(0.0))?;
-        let Some(started) = prepared.started else {
-            let reasons = prepared.verdict.reasons.iter();
-            let words: Vec<String> =
-                reasons.map(|(r, text)| format!("{}: {text}", r.code())).collect();
-            return Ok(match prepared.verdict.kind {
-                VerdictKind::Rejected => Ran::Rejected(words.join("; ")),
-                _ => Ran::Lost("it was prepared, but there is no start".into()),
-            });
-        };
-        let request = RunRequest { folder: job.folder, rng_seed, head_steps, steps, frame_steps };
-        let part = |done: u64, of: u64| done as f64 / of.max(1) as f64;
-        let finished = engine.run(&request, &mut |done, of| go(part(done, of)))?;
-        let name = finished.trajectory.file_name().unwrap_or_default();
-        Ok(Ran::Finished(Finished {
-            trajectory: job.folder.join(name),
-            verdict: prepared.verdict.kind.word().into(),
-            prepare_ps: started.md_ps,
-            cpu_seconds: None,
-        }))
+        let steps = self.steps(first)?;
+        let (mut all, mut prepared) = (Vec::new(), Vec::new());
+        for job in jobs {
+            match self.prepare(job, go) {
+                Ok(Ok(one)) => prepared.push((all.len(), job, one)),
+                Ok(Err(ran)) => {
+                    all.push(Some(ran));
+                    continue;
+                }
+                Err(e) => {
+                    all.push(Some(Ran::of(Err(e))?));
+                    continue;
+                }
+            }
+            all.push(None);
+        }
+        let shared = first.folder.join("together");
+        let requests: Vec<RunRequest<'_>> =
+            prepared.iter().map(|(_, job, one)| one.request(job, steps)).collect();
+        if !requests.is_empty() {
+            let file = |e: std::io::Error| format!("{}: {e}", shared.display());
+            let made = std::fs::create_dir_all(&shared).map_err(file);
+            made.map_err(|e| self.failed(Failure::File, e))?;
+            let go = &mut |done, of| go(part(done, of));
+            let ends = self.runner.engine().run_together(&shared, &requests, go)?;
+            let _ = std::fs::remove_dir_all(&shared);
+            for ((place, job, one), end) in prepared.iter().zip(ends) {
+                let ran = end.map(|finished| one.finished(job, &finished.trajectory));
+                all[*place] = Some(Ran::of(ran)?);
+            }
+        }
+        Ok(all.into_iter().flatten().collect())
     }
 
     fn feature_names(&self) -> Vec<String> {
