@@ -21,16 +21,27 @@ fn program() -> PathBuf {
     path
 }
 
-/// A loop in its own folder, and the same loop undisturbed.
-fn undisturbed(dir: &Path) -> Vec<serde_json::Value> {
-    run(dir, "quiet", &[], None);
-    records(&dir.join("quiet"))
+/// Runs one after another, and three at once.
+const TOGETHER: [usize; 2] = [1, 3];
+
+/// What an undisturbed loop tells, for each number of runs at once: the same but for that number.
+fn undisturbed(dir: &Path) -> [Vec<serde_json::Value>; 2] {
+    let all = TOGETHER.map(|together| {
+        let name = format!("{together}-quiet");
+        run(dir, &name, &[], None);
+        records(&dir.join(name))
+    });
+    assert_eq!(all[0][1..], all[1][1..]);
+    all
 }
 
-/// Runs the program on the loop of this name; answers the signal that ended it.
+/// Runs the program on the loop of this name, which begins with the number of runs at once; answers
+/// the signal that ended it.
 fn run(dir: &Path, name: &str, extra: &[&str], after: Option<Duration>) -> Option<i32> {
     let folder = dir.join(name);
-    std::fs::write(folder.with_extension("toml"), toml("jump", 3, "")).unwrap();
+    let together = format!("name = \"toy\"\ntogether = {}", &name[..1]);
+    let text = toml("jump", 3, "").replace("name = \"toy\"", &together);
+    std::fs::write(folder.with_extension("toml"), text).unwrap();
     let mut child =
         Command::new(program()).arg(&folder).args(extra).stderr(Stdio::piped()).spawn().unwrap();
     if let Some(after) = after {
@@ -47,13 +58,13 @@ fn run(dir: &Path, name: &str, extra: &[&str], after: Option<Duration>) -> Optio
 fn every_named_point() {
     let dir = tempfile::tempdir().unwrap();
     let expected = undisturbed(dir.path());
-    for point in POINTS {
-        for n in ["1", "2"] {
-            let name = format!("{point}-{n}");
+    for (together, expected) in TOGETHER.iter().zip(&expected) {
+        for (point, n) in POINTS.iter().flat_map(|point| [(point, "1"), (point, "2")]) {
+            let name = format!("{together}-{point}-{n}");
             let signal = run(dir.path(), &name, &[point, n], None);
             assert_eq!(signal, Some(9), "{point} was not passed {n} times");
             assert_eq!(run(dir.path(), &name, &[], None), None);
-            assert_eq!(records(&dir.path().join(&name)), expected, "{point}");
+            assert_eq!(records(&dir.path().join(&name)), *expected, "{point}, {together} at once");
         }
     }
 }
@@ -63,11 +74,12 @@ fn two_hundred_random_moments() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Instant::now();
     let expected = undisturbed(dir.path());
-    let whole = clock.elapsed().as_secs_f64();
+    let whole = clock.elapsed().as_secs_f64() / 2.0;
     let mut rng = ChaCha8Rng::seed_from_u64(200);
     let (mut kills, mut loops) = (0, 0);
     while kills < 200 {
-        let name = format!("loop-{loops}");
+        let which = loops % 2;
+        let name = format!("{}-loop-{loops}", TOGETHER[which]);
         loops += 1;
         // Killed five times on average, each time somewhere in what is left.
         loop {
@@ -78,7 +90,7 @@ fn two_hundred_random_moments() {
                 None => break,
             }
         }
-        assert_eq!(records(&dir.path().join(&name)), expected, "loop {loops}");
+        assert_eq!(records(&dir.path().join(&name)), expected[which], "loop {loops}");
     }
     println!("{kills} kills in {loops} loops");
 }

@@ -12,12 +12,14 @@ Sequences are made one whole sequence after another. A finished one appears in O
 
     NAME/NAME.pdb        non-hydrogen atoms, the topology of the trajectories
     NAME/NAME_full.pdb   all atoms, the minimised extended start
+    NAME/NAME_system.xml the OpenMM System
     NAME/rK.xtc          replica K, nm, one frame per --frame-ps (1 ps), contiguous in time, no box, not aligned
 
 and in OUT/manifest.json. WORK keeps a checkpoint every 100 ps: kill the process at will and start it again with the same
 command. Seeds are a function of (sequence, replica) only. One process uses one core: with --platform Reference (double
-precision, the default) or CPU (single precision; which is faster depends on the processor). For more cores start more
-processes, each with sequences, WORK and OUT of its own.
+precision, the default) or CPU (single precision; which is faster depends on the processor). With --platform gbsa the
+MD is made by marsfm-gbsa (plugins/gbsa), sixteen replicas at a time and some twenty times as fast; a sequence that is
+killed begins anew. For more cores start more processes, each with sequences, WORK and OUT of its own.
 """
 import argparse
 import hashlib
@@ -318,7 +320,7 @@ def make(name, role, work, out, replicas, length_ps, frame_ps, platform, program
     else:
         runs = [run_replica(name, folder, k, length_ps, frame_ps, platform) for k in range(replicas)]
     os.makedirs(f"{out}/{name}", exist_ok=True)
-    for file in [f"{name}.pdb", f"{name}_full.pdb", *(r["file"] for r, _ in runs)]:
+    for file in [f"{name}.pdb", f"{name}_full.pdb", f"{name}_system.xml", *(r["file"] for r, _ in runs)]:
         shutil.copyfile(f"{folder}/{file}", f"{out}/{name}/{file}")
     with open(f"{folder}/{name}_system.xml") as f:
         system = openmm.XmlSerializer.deserialize(f.read())

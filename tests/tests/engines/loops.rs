@@ -1,4 +1,4 @@
-//! The loop on OpenMM: jumps of the default surrogate, the residue library, stored frames; the
+//! The loop on OpenMM and gbsa: jumps of the default surrogate, the residue library, stored frames; the
 //! MD read back into a model; imported MD; a report.
 
 use std::path::Path;
@@ -88,6 +88,52 @@ fn proposers_go_through_openmm_and_come_back_as_a_model() {
     for l in &comparison.loops {
         assert!(l.md.prepared_ns > 0.0 && l.stages.md > 0.0, "{:?} {:?}", l.md, l.stages);
     }
+}
+
+#[test]
+fn the_example_without_any_install_is_the_same_together_stopped_and_one_by_one() {
+    let (dir, host) = (tempfile::tempdir().unwrap(), host());
+    let folder = dir.path();
+    let example = root().join("examples/loop");
+    let text = std::fs::read_to_string(example.join("gbsa.toml")).unwrap();
+    let mut all = Vec::new();
+    for (name, together) in [("together", "16"), ("alone", "1")] {
+        let template = format!("template = {:?}", example.join("QLAQ"));
+        let mut text = text.clone();
+        for (from, to) in [
+            ("template = \"QLAQ\"", template.as_str()),
+            ("together = 16", &format!("together = {together}")),
+            ("epochs = 4", "epochs = 2"),
+            ("seeds = 16", "seeds = 3"),
+            ("head_ps = 10.0", "head_ps = 0.4"),
+            ("run_ps = 200.0", "run_ps = 4.0"),
+            ("frame_ps = 1.0", "frame_ps = 0.04"),
+            ("msm_lag_ps = 10.0", "msm_lag_ps = 0.4"),
+            ("tica_lag_ps = 10.0", "tica_lag_ps = 0.4"),
+            ("microstates = 50", "microstates = 12"),
+        ] {
+            assert!(text.contains(from), "gbsa.toml does not hold {from:?}");
+            text = text.replace(from, to);
+        }
+        let model = root().join("examples/models/tetrapeptide/tetrapeptide.safetensors");
+        text += &format!("\n[strategy.options]\nmodel = {model:?}\n");
+        let (file, out) = (folder.join(name).with_extension("toml"), folder.join(name));
+        std::fs::write(&file, text).unwrap();
+        adaptive::begin(&host, &file, &out).unwrap_or_else(|e| panic!("{name}: {e:#}"));
+        let limits = Limits { epochs: Some(1), ..Limits::default() };
+        let (ended, _) = adaptive::go_on(&host, &out, limits, &mut Silent).unwrap();
+        assert_eq!(ended, Ended::Limits);
+        // Asked to stop in the middle of the second epoch's runs: nothing of them is told.
+        let (ended, h) =
+            adaptive::go_on(&host, &out, Limits::default(), &mut StopAt("MD")).unwrap();
+        assert_eq!((ended, h.runs.len() + h.lost.len()), (Ended::Stopped, 3), "{name}");
+        let (ended, h) = go(&host, &out);
+        assert_eq!((ended, h.runs.len() + h.lost.len()), (Ended::Complete, 6), "{name}");
+        assert!(!out.join("epoch_001/seed_000/together").exists());
+        let runs = h.runs.iter().map(|r| (r.epoch, r.seed, r.rows_sha256.clone()));
+        all.push(runs.collect::<Vec<_>>());
+    }
+    assert_eq!(all[0], all[1]);
 }
 
 /// Runs of a fifth of the length: what is asked is where seeds come from, not what MD says.
