@@ -23,8 +23,6 @@ struct TorsionTerm {
     constant: f32,
     cos: [f32; 6],
     sin: [f32; 6],
-    /// Highest periodicity.
-    order: usize,
 }
 
 /// The terms, single precision.
@@ -79,12 +77,11 @@ impl Bonded {
             constant: t.constant as f32,
             cos: t.cos.map(|x| x as f32),
             sin: t.sin.map(|x| x as f32),
-            order: (1..=6).rev().find(|n| t.cos[n - 1] != 0.0 || t.sin[n - 1] != 0.0).unwrap_or(0),
         };
         Self {
             bonds: system.bonds.iter().map(bond).collect(),
             angles: system.angles.iter().map(angle).collect(),
-            torsions: system.torsions.iter().map(torsion).filter(|t| t.order > 0).collect(),
+            torsions: system.torsions.iter().map(torsion).collect(),
         }
     }
 
@@ -168,13 +165,10 @@ impl Bonded {
             // cos and sin of n phi, one n after another.
             let (mut cn, mut sn) = (cos, sin);
             let (mut e, mut slope) = (t.constant, 0.0f32);
-            for order in 0..6 {
-                if order < t.order {
-                    let (kc, ks) = (t.cos[order], t.sin[order]);
-                    e += kc * cn + ks * sn;
-                    slope += (order + 1) as f32 * (ks * cn - kc * sn);
-                    (cn, sn) = (cn * cos - sn * sin, sn * cos + cn * sin);
-                }
+            for (order, (kc, ks)) in t.cos.iter().zip(&t.sin).enumerate() {
+                e += kc * cn + ks * sn;
+                slope += (order + 1) as f32 * (ks * cn - kc * sn);
+                (cn, sn) = (cn * cos - sn * sin, sn * cos + cn * sin);
             }
             energy[l] += e;
             let (im, inn, iv) = (slope * length / m2, slope * length / n2, 1.0 / v2);

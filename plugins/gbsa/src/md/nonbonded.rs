@@ -176,31 +176,31 @@ impl Nonbonded {
     #[inline(always)]
     fn born_radii(&mut self) -> Row {
         let mut energy = Row::ZERO;
-        for i in 0..self.atoms.len() {
-            let a = self.atoms[i];
-            if !self.solvent {
-                continue;
-            }
+        if !self.solvent {
+            return energy;
+        }
+        let [alpha, beta, gamma] = OBC;
+        let Self { atoms, sums, radii, inverse_radii, slope, .. } = self;
+        let rows = sums.iter_mut().zip(slope).zip(radii.iter_mut().zip(inverse_radii));
+        for (a, ((sum, slope), (radius, inverse_radius))) in atoms.iter().zip(rows) {
             for l in 0..LANES {
-                let s = 0.5 * a.inner * self.sums[i][l];
-                let [alpha, beta, gamma] = OBC;
+                let s = 0.5 * a.inner * sum[l];
                 let y = s * gamma.mul_add(s, -beta).mul_add(s, alpha);
                 let e = exp(-2.0 * y.abs());
                 let t = (1.0 - e) / (1.0 + e);
                 let tanh = if y < 0.0 { -t } else { t };
                 let inverse = 1.0 / a.inner - tanh / a.radius;
-                let radius = 1.0 / inverse;
+                let born = 1.0 / inverse;
                 let rise = (3.0 * gamma * s).mul_add(s, alpha - 2.0 * beta * s);
-                self.slope[i][l] =
-                    radius * radius * a.inner * rise * (1.0 - tanh * tanh) / a.radius;
-                self.radii[i][l] = radius;
-                self.inverse_radii[i][l] = inverse;
+                slope[l] = born * born * a.inner * rise * (1.0 - tanh * tanh) / a.radius;
+                radius[l] = born;
+                inverse_radius[l] = inverse;
                 let ratio = a.radius * inverse;
                 let r3 = ratio * ratio * ratio;
                 let surface = a.surface * r3 * r3;
                 let own = a.own * inverse;
                 energy[l] += own + surface;
-                self.sums[i][l] = -(6.0f32.mul_add(surface, own)) * inverse;
+                sum[l] = -(6.0f32.mul_add(surface, own)) * inverse;
             }
         }
         energy
