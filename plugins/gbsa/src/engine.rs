@@ -28,6 +28,9 @@ const GAIN: f64 = 0.1;
 const STRONG_PS: f64 = 2.0;
 const STRONG_FRICTION: f64 = 20.0;
 
+/// Most atoms: all pairs are kept in memory, and beyond a peptide other engines are faster.
+const MOST_ATOMS: usize = 1000;
+
 const START: &str = "start.json";
 const TRAJECTORY: &str = "md.xtc";
 
@@ -207,6 +210,25 @@ impl Gbsa {
     }
 }
 
+/// Ten steps of two particles on a spring.
+fn ten_steps() -> Result<(), String> {
+    const SPRING: &str = r#"<System><Particles><Particle mass="12"/><Particle mass="12"/></Particles>
+        <Forces><Force type="HarmonicBondForce"><Bonds><Bond d=".1" k="100000" p1="0" p2="1"/></Bonds>
+        </Force></Forces></System>"#;
+    let mut replicas = Replicas::new(&System::from_xml(SPRING)?, &[1; LANES]);
+    for lane in 0..LANES {
+        replicas.set_positions(lane, &[[0.0; 3], [0.11, 0.0, 0.0]]);
+    }
+    let dynamics = Dynamics { temperature_kelvin: 300.0, friction_per_ps: 1.0, step_ps: 0.001 };
+    replicas.draw_velocities(300.0);
+    replicas.step(dynamics, 10);
+    let energies = replicas.energies();
+    match energies.iter().all(|e| e.is_finite() && *e > 0.0) {
+        true => Ok(()),
+        false => Err(format!("ten steps gave no sensible energy: {energies:?}")),
+    }
+}
+
 /// A run in a lane.
 struct Run {
     /// Until it is lost.
@@ -239,7 +261,7 @@ impl Run {
 
 /// A number of steps in parts that are short enough to look at the clock in between.
 fn parts(steps: u64) -> impl Iterator<Item = u64> {
-    const PART: u64 = 100;
+    const PART: u64 = 10;
     let whole = std::iter::repeat_n(PART, (steps / PART) as usize);
     whole.chain(std::iter::once(steps % PART).filter(|n| *n > 0))
 }
@@ -250,12 +272,17 @@ impl EnginePlugin for Gbsa {
 
     fn describe(options: Option<&str>) -> Result<String, PluginError> {
         Settings::read(options)?;
+        let tried = ten_steps();
+        let mut platform = json!({ "name": "CPU", "usable": tried.is_ok() });
+        if let Err(e) = &tried {
+            platform["why"] = e.clone().into();
+        }
         Ok(json!({
             "engine": "gbsa",
             "version": env!("CARGO_PKG_VERSION"),
-            "usable": true,
+            "usable": tried.is_ok(),
             "location": "inside the plugin",
-            "platforms": [{ "name": "CPU", "usable": true }],
+            "platforms": [platform],
             "failures": [],
             "advice": [],
         })
@@ -271,6 +298,13 @@ impl EnginePlugin for Gbsa {
         let system = System::from_xml(&files.system_xml).map_err(|e| {
             PluginError::unsupported(format!("{}: {e}", folder.join("system.xml").display()))
         })?;
+        if system.n_atoms() > MOST_ATOMS {
+            return Err(PluginError::unsupported(format!(
+                "{} atoms; this engine has no cutoff and takes peptides of up to {MOST_ATOMS}. \
+                 The openmm engine runs the same template",
+                system.n_atoms()
+            )));
+        }
         let bonds = system.bonds.iter().chain(&system.constraints).map(|b| b.atoms).collect();
         let mut record = files.record(&system.masses, bonds)?;
         let heavy = |i: &usize| record.atoms[*i].element != "H";
