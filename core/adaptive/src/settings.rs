@@ -313,6 +313,12 @@ mod tests {
             ("seeds = 4", "seeds = \"four\"", "seeds = \"four\""),
             ("rng_seed = 1", "", "missing field `rng_seed`"),
             ("msm_lag_ps = 20.0", "msm_lag_ps = 0.0", "model.msm_lag_ps is 0 ps"),
+            (
+                "name = \"toy\"",
+                "name = \"toy\"\ntogether = 0",
+                "engine.together must be at least 1",
+            ),
+            ("[budget]", "together = 2\n[slurm]\n[budget]", "1 where Slurm has the runs"),
         ] {
             let error = LoopSettings::parse(&GOOD.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(says), "{error:?} should say {says:?}");
