@@ -19,6 +19,7 @@ pub struct LoopSettings {
     #[serde(default)]
     pub model: ModelSettings,
     /// Proposer and selector.
+    #[serde(default)]
     pub strategy: StrategySettings,
     /// Intervals, sweeps, stop rule.
     #[serde(default)]
@@ -125,26 +126,31 @@ impl Default for ModelSettings {
     }
 }
 
-/// A strategy: what is proposed, and what of it is chosen.
+/// A strategy: what is proposed, and what of it is chosen. Not told, it is least counts over the
+/// loop's own frames: the best that needs neither a network nor other MD (docs/benchmarks/loop.md).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct StrategySettings {
     /// `visited` (frames of the loop's own MD), `parallel` and `long` (plain MD, no loop), or a
     /// proposer of the engine at hand.
     pub proposer: String,
     /// Options of the proposer.
-    #[serde(default)]
     pub options: toml::Table,
     /// Proposals per seed.
-    #[serde(default = "default_proposals")]
     pub proposals_per_seed: usize,
     /// Which of the proposals are run.
-    #[serde(default)]
     pub selector: SelectorSettings,
 }
 
-fn default_proposals() -> usize {
-    8
+impl Default for StrategySettings {
+    fn default() -> Self {
+        Self {
+            proposer: "visited".into(),
+            options: toml::Table::new(),
+            proposals_per_seed: 8,
+            selector: SelectorSettings::default(),
+        }
+    }
 }
 
 /// Intervals and the stop rule.
@@ -304,6 +310,8 @@ mod tests {
         let settings = LoopSettings::parse(GOOD).unwrap();
         assert_eq!(LoopSettings::parse(&settings.to_text()).unwrap(), settings);
         assert_eq!((settings.run_frames(), settings.lag_frames()), ((10, 200), 20));
+        let untold = GOOD.replace("[strategy]\nproposer = \"visited\"\n", "");
+        assert_eq!(LoopSettings::parse(&untold).unwrap().strategy, settings.strategy);
         for (from, to, says) in [
             ("run_ps = 200.0", "run_ps = 190.0", "10 x model.msm_lag_ps = 200 ps"),
             ("frame_ps = 1.0", "frame_ps = 3.0", "budget.head_ps is 10 ps"),

@@ -177,6 +177,11 @@ impl PluginEngine {
         Ok(Self { plugin, table, name, handle, system, limits, lost: Mutex::new(false) })
     }
 
+    /// True if it takes several runs at once.
+    pub fn runs_together(&self) -> bool {
+        self.table.run_together.is_some()
+    }
+
     fn fail(&self, failure: Failure, message: impl Into<String>) -> EngineError {
         error(&self.name, failure, message)
     }

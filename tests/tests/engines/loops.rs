@@ -81,6 +81,11 @@ fn proposers_go_through_openmm_and_come_back_as_a_model() {
         assert_eq!(parents, if name == "jump" { h.plans[1].seeds.len() } else { 0 });
         folders.push(out);
     }
+    let file = settings(folder, "together", "proposer = \"visited\"");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("[engine]\n", "[engine]\ntogether = 2\n")).unwrap();
+    let error = adaptive::begin(&host, &file, &folder.join("together")).err().unwrap();
+    assert!(format!("{error:#}").contains("openmm runs one seed at a time"), "{error:#}");
     let comparison = adaptive::compare(&folders).unwrap();
     let page = adaptive::write_report(&comparison, &folder.join("report")).unwrap();
     assert!(std::fs::read_to_string(page).unwrap().contains("library × least-counts"));

@@ -46,6 +46,12 @@ impl<'h> MdEngine<'h> {
                 .with_context(|| format!("engine.timeout_s is {seconds}"))?;
         }
         let runner = Runner::open(host, &engine.name, &options, limits)?;
+        ensure!(
+            engine.together == 1 || runner.engine().runs_together(),
+            "engine.together is {}, but {} runs one seed at a time: leave it out",
+            engine.together,
+            engine.name
+        );
         let system = runner.system();
         let choice: FeatureChoice = engine
             .features

@@ -237,3 +237,31 @@ impl Replicas {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let xml = include_str!("../../tests/alanine/system.xml");
+        let reference: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/alanine/reference.json")).unwrap();
+        let start: Vec<[f64; 3]> =
+            serde_json::from_value(reference["cases"][1]["positions_nm"].clone()).unwrap();
+        let system = System::from_xml(xml).unwrap();
+        let dynamics = Dynamics { temperature_kelvin: 350.0, friction_per_ps: 1.0, step_ps: 0.004 };
+        let run = |level: pulp::Arch| {
+            let mut replicas = Replicas::new(&system, &std::array::from_fn(|l| l as u64));
+            replicas.level = level;
+            (0..LANES).for_each(|lane| replicas.set_positions(lane, &start));
+            replicas.constrain();
+            replicas.draw_velocities(350.0);
+            replicas.step(dynamics, 50);
+            (replicas.energies(), replicas.x, replicas.v)
+        };
+        let widest = run(pulp::Arch::new());
+        assert!(widest.0.iter().all(|e| e.is_finite()));
+        assert!(widest == run(pulp::Arch::Scalar), "the plain way gives other bits");
+    }
+}
