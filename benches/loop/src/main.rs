@@ -113,17 +113,18 @@ fn table() -> Result<String> {
 /// The page with all tables made from the rows.
 fn page() -> Result<String> {
     let page = std::fs::read_to_string(page_path())?;
-    let of = |bench: &discovery::Bench| -> Result<String> {
-        let rows = finished::read(&results(bench.letter))?;
-        Ok(discovery::tables::markdown(&rows, bench.strategies))
+    let of = |bench: &discovery::Bench, file: &str| -> Result<String> {
+        Ok(discovery::tables::markdown(&finished::read(&results(file))?, bench.strategies))
     };
+    let (b, c) = (&discovery::arms::BENCH, &discovery::own::BENCH);
     let calibration = calibration::tables::markdown(&finished::read(&results("a-peptides"))?);
     let overhead = overhead::markdown(&overhead::read(&results("overhead"))?);
     [
         ("A", table()?),
         ("A on peptides", calibration),
-        ("B", of(&discovery::arms::BENCH)?),
-        ("C", of(&discovery::own::BENCH)?),
+        ("B", of(b, b.letter)?),
+        ("B on OpenMM", of(b, "b-openmm")?),
+        ("C", of(c, c.letter)?),
         ("overhead", overhead),
     ]
     .iter()
