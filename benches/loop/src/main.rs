@@ -1,5 +1,5 @@
 //! Bench A: are the numbers of seeded MD right, and do their intervals hold the truth? The toy
-//! engine knows; many loops with their own random numbers tell, and loops on OpenMM beside long MD
+//! engine knows; many loops with their own random numbers tell, and loops on peptides beside long MD
 //! ([`calibration`]). Benches B and C ([`discovery`]): how much MD until a peptide's states are found.
 //! [`overhead`]: what the loop itself costs.
 //!

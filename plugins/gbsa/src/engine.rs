@@ -5,8 +5,8 @@ use crate::md::replicas::{Dynamics, Replicas};
 use crate::md::system::System;
 use crate::minimise::{Until, minimise};
 use marsfm_plugin_api::engine::*;
-use marsfm_plugin_api::engine_abi::MARSFM_PLUGIN_DIVERGED;
 use marsfm_plugin_api::{EnginePlugin, PluginError, file_error, stream_seed, write_whole};
+use marsfm_plugin_kit::protocol::*;
 use marsfm_plugin_kit::settings::Settings;
 use marsfm_plugin_kit::template::Files;
 use marsfm_plugin_kit::trajectory::Xtc;
@@ -16,23 +16,11 @@ use std::ffi::CStr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Strength of the restraints on heavy atoms, kJ/mol/nm².
-const RESTRAINT: f64 = 10_000.0;
 /// Springs in the place of constraints while minimising, kJ/mol/nm²: as stiff as such bonds are.
 const SPRING: f64 = 250_000.0;
-/// Rms force at which a minimisation ends, kJ/mol/nm.
-const TOLERANCE: f64 = 10.0;
 /// A minimisation that gains less than this in ten iterations is over, kJ/mol.
 const GAIN: f64 = 0.1;
-/// Length and friction of the first stretch of MD, ps and 1/ps.
-const STRONG_PS: f64 = 2.0;
-const STRONG_FRICTION: f64 = 20.0;
-
-/// Most atoms: all pairs are kept in memory, and beyond a peptide other engines are faster.
-const MOST_ATOMS: usize = 1000;
-
 const START: &str = "start.json";
-const TRAJECTORY: &str = "md.xtc";
 
 /// The engine bound to a template.
 pub struct Gbsa {
@@ -50,10 +38,6 @@ pub struct Gbsa {
 struct Start {
     positions_nm: Vec<[f64; 3]>,
     velocities_nm_ps: Vec<[f64; 3]>,
-}
-
-fn diverged(message: String) -> PluginError {
-    PluginError { status: MARSFM_PLUGIN_DIVERGED, message }
 }
 
 impl Gbsa {
@@ -160,8 +144,8 @@ impl Gbsa {
             (total / first.frame_steps, first.head_steps / first.frame_steps);
         let frame_ps = first.frame_steps as f64 * self.settings.step_ps;
         let mut runs = Vec::new();
-        for request in requests {
-            let head_kj_mol = f64::from(replicas.energies()[runs.len()]);
+        for (request, energy) in requests.iter().zip(replicas.energies()) {
+            let head_kj_mol = f64::from(energy);
             let xtc = Xtc::create(&request.folder.join(TRAJECTORY))?;
             runs.push(Run {
                 xtc: Some(xtc),
@@ -298,13 +282,6 @@ impl EnginePlugin for Gbsa {
         let system = System::from_xml(&files.system_xml).map_err(|e| {
             PluginError::unsupported(format!("{}: {e}", folder.join("system.xml").display()))
         })?;
-        if system.n_atoms() > MOST_ATOMS {
-            return Err(PluginError::unsupported(format!(
-                "{} atoms; this engine has no cutoff and takes peptides of up to {MOST_ATOMS}. \
-                 The openmm engine runs the same template",
-                system.n_atoms()
-            )));
-        }
         let bonds = system.bonds.iter().chain(&system.constraints).map(|b| b.atoms).collect();
         let mut record = files.record(&system.masses, bonds)?;
         let heavy = |i: &usize| record.atoms[*i].element != "H";

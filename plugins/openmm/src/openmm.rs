@@ -4,31 +4,22 @@ use crate::guard::{Dynamics, Library, Platform, Simulation};
 use crate::template::Template;
 use crate::{describe, find};
 use marsfm_plugin_api::engine::*;
-use marsfm_plugin_api::engine_abi::MARSFM_PLUGIN_DIVERGED;
 use marsfm_plugin_api::{EnginePlugin, PluginError, file_error, stream_seed, write_whole};
+use marsfm_plugin_kit::protocol::*;
 use marsfm_plugin_kit::settings::Settings;
 use marsfm_plugin_kit::trajectory::Xtc;
 use std::ffi::CStr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Strength of the restraints on heavy atoms, kJ/mol/nm².
-const RESTRAINT: f64 = 10_000.0;
-/// Rms force at which a minimisation ends, kJ/mol/nm.
-const TOLERANCE: f64 = 10.0;
 /// Iterations between two signs of life.
 const ITERATIONS: i32 = 50;
 /// A minimisation that gains less than this in `ITERATIONS` steps is over, kJ/mol.
 const GAIN: f64 = 0.5;
-/// Length and friction of the first stretch of MD, ps and 1/ps.
-const STRONG_PS: f64 = 2.0;
-const STRONG_FRICTION: f64 = 20.0;
-
 /// Gas constant, kJ/mol/K.
 const R: f64 = 0.008_314_462_618;
 
 const START: &str = "start.xml";
-const TRAJECTORY: &str = "md.xtc";
 
 /// OpenMM bound to a template.
 pub struct OpenMm {
@@ -38,10 +29,6 @@ pub struct OpenMm {
     /// With restraints, for energies and minimisation; MD has contexts of its own, so that the
     /// thermostat's random numbers depend on the seed alone.
     quiet: Simulation,
-}
-
-fn diverged(message: String) -> PluginError {
-    PluginError { status: MARSFM_PLUGIN_DIVERGED, message }
 }
 
 /// Steps between two looks at the clock, grown until a look comes about four times a second.

@@ -1,7 +1,7 @@
 //! An OpenMM System, out of the XML that OpenMM's `XmlSerializer` writes.
 //!
 //! Harmonic bonds and angles, periodic torsions, the nonbonded force without cutoff, the GBSA-OBC
-//! force and constraints that form a tree are understood, which is what OpenMM's ForceField makes of
+//! force and constraints are understood, which is what OpenMM's ForceField makes of
 //! a peptide in implicit solvent. Anything else is refused by name: a force left out would be a
 //! silent error.
 
@@ -103,6 +103,9 @@ pub struct System {
     pub stops_drift: bool,
 }
 
+/// Most atoms: all pairs are kept in memory, and beyond a peptide other engines are faster.
+const MOST_ATOMS: usize = 1000;
+
 type Result<T> = std::result::Result<T, String>;
 
 fn number(node: Node<'_, '_>, name: &str) -> Result<f64> {
@@ -118,10 +121,9 @@ fn tag<'a>(node: Node<'a, '_>) -> &'a str {
 fn atoms<const N: usize>(node: Node<'_, '_>, names: [&str; N], n: usize) -> Result<[usize; N]> {
     let mut out = [0; N];
     for (to, name) in out.iter_mut().zip(names) {
-        *to = number(node, name)? as usize;
-        if *to >= n {
-            return Err(format!("<{}> speaks of particle {to} of {n}", tag(node)));
-        }
+        let text = node.attribute(name).unwrap_or("");
+        let place = text.parse().ok().filter(|place| *place < n);
+        *to = place.ok_or_else(|| format!("<{}> speaks of particle {text} of {n}", tag(node)))?;
     }
     if (1..N).any(|k| out[..k].contains(&out[k])) {
         return Err(format!("<{}> names a particle twice", tag(node)));
@@ -159,6 +161,12 @@ impl System {
         if n < 2 || masses.iter().any(|m| *m <= 0.0) {
             return Err(format!("{n} particles; two or more are needed, and none without mass"));
         }
+        if n > MOST_ATOMS {
+            return Err(format!(
+                "has {n} particles; this engine has no cutoff and takes peptides of up to \
+                 {MOST_ATOMS}. The openmm engine runs any System"
+            ));
+        }
         let mut system = Self {
             masses,
             constraints: Vec::new(),
@@ -177,7 +185,13 @@ impl System {
                 k: 0.0,
             });
         }
+        let mut kinds = Vec::new();
         for force in rows(root, "Forces") {
+            let kind = force.attribute("type").unwrap_or("");
+            if kinds.contains(&kind) {
+                return Err(format!("has more than one {kind}; this engine takes one of a kind"));
+            }
+            kinds.push(kind);
             system.take(force, n)?;
         }
         Ok(system)
@@ -246,7 +260,7 @@ impl System {
             let atoms = atoms(row, ["p1", "p2", "p3", "p4"], n)?;
             let (k, phase) = (number(row, "k")?, number(row, "phase")?);
             let periodicity = number(row, "periodicity")?;
-            if !(1.0..=6.0).contains(&periodicity) {
+            if !(1.0..=6.0).contains(&periodicity) || periodicity.fract() != 0.0 {
                 return Err(format!(
                     "a torsion of periodicity {periodicity}; 1 to 6 are supported"
                 ));
@@ -356,10 +370,21 @@ mod tests {
                 r#"<Force type="HarmonicBondForce"><Bonds><Bond d=".1" k="1" p1="1" p2="1"/></Bonds></Force>"#,
                 "twice",
             ),
+            (
+                r#"<Force type="CMMotionRemover"/><Force type="CMMotionRemover"/>"#,
+                "more than one CMMotionRemover",
+            ),
+            (
+                r#"<Force type="HarmonicBondForce"><Bonds><Bond d=".1" k="1" p1="-1" p2="1"/></Bonds></Force>"#,
+                "particle -1 of 2",
+            ),
         ] {
             let error = read(forces).unwrap_err();
             assert!(error.contains(words), "{error}");
         }
+        let crowd = r#"<Particle mass="12"/>"#.repeat(1001);
+        let crowd = format!("<System><Particles>{crowd}</Particles></System>");
+        assert!(System::from_xml(&crowd).unwrap_err().contains("1001 particles"));
         assert!(System::from_xml("<State/>").unwrap_err().contains("<State>"));
         assert!(System::from_xml("rubbish").unwrap_err().contains("not XML"));
         let system = read(r#"<Force type="CMMotionRemover"/>"#).unwrap();
