@@ -1042,7 +1042,7 @@ typedef struct marsfm_plugin_batch_t {
    */
   size_t n_residues;
   /**
-   * Start frames, P L 12 doubles: rotation (row-major), translation (Å).
+   * Start frames, P L 12 doubles: rotation (row-major), translation (angstrom).
    */
   const double *frames;
   /**

@@ -1,14 +1,10 @@
 //! `./x install` into an empty prefix, and programs in C, C++ and Rust outside of the checkout that
 //! are built against it and find plugins and surrogate there.
 
-use marsfm_test_support::skip;
+use marsfm_test_support::{root, skip};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the checkout exists")
-}
 
 fn succeeds(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));

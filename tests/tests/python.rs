@@ -1,13 +1,9 @@
 //! The Python package against the libmarsfm of this build: jumps inside real OpenMM Contexts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use marsfm_test_support::skip;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the checkout exists")
-}
+use marsfm_test_support::{root, skip};
 
 #[test]
 fn the_package_jumps_inside_openmm() {

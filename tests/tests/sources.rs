@@ -1,7 +1,8 @@
 //! Rules that every source file keeps: where `unsafe` may be, how long a file may be, and that no
 //! product source knows of the folders outside the checkout.
 
-use std::path::{Path, PathBuf};
+use marsfm_test_support::root;
+use std::path::PathBuf;
 
 /// Files and folders in which `unsafe` is allowed: the ABIs, plugin loading, lent memory, kernels.
 const MAY_BE_UNSAFE: &[&str] = &[
@@ -50,10 +51,6 @@ const PRODUCT: &[&str] = &[
     "include",
     "plugins",
 ];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the checkout exists")
-}
 
 /// Every text file below the given parts of the checkout, as (path from the root, contents).
 fn texts(parts: &[&str], extensions: &[&str]) -> Vec<(String, String)> {

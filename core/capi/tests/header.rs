@@ -1,9 +1,10 @@
 //! `include/marsfm.h` is what cbindgen makes of this crate, is documented, compiles as strict C and
 //! C++, and has the sizes of the Rust structs. `MARSFM_BLESS=1` rewrites it.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+
+use marsfm_test_support::headers::{assert_current, compile_c, compile_cpp, cpp_or_skip};
+use marsfm_test_support::root;
 
 #[allow(dead_code)]
 #[path = "../src/types.rs"]
@@ -101,10 +102,6 @@ const AFTER_INCLUDES: &str = "
 #define MARSFM_MUST_USE
 #endif";
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 fn generated() -> String {
     let mut config = cbindgen::Config {
         language: cbindgen::Language::C,
@@ -136,18 +133,7 @@ fn generated() -> String {
 
 #[test]
 fn the_header_is_current() {
-    let path = root().join("include/marsfm.h");
-    let text = generated();
-    if std::env::var_os("MARSFM_BLESS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &text).unwrap();
-    }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == text,
-        "include/marsfm.h is not what the sources say; run this test with MARSFM_BLESS=1"
-    );
-    assert!(text.is_ascii(), "the header must be ASCII");
+    assert_current("marsfm.h", &generated());
 }
 
 /// The exported functions with the comment above each.
@@ -185,39 +171,25 @@ fn every_function_is_documented_and_listed() {
     assert_eq!(declared, listed.lines().collect::<Vec<_>>());
 }
 
-/// Compiles `text` with the given compiler and options; the header is on the search path.
-fn compile(compiler: &str, options: &[&str], text: &str) {
-    let mut child = Command::new(compiler)
-        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"])
-        .args(options)
-        .arg("-I")
-        .arg(root().join("include"))
-        .arg("-")
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("a C compiler");
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success(), "{compiler} {options:?}");
-}
+const ALONE: &str = "#include <marsfm.h>\n#include <marsfm.h>\n";
+const PLUGIN: &str = "#include <marsfm_plugin.h>\n";
 
-fn have(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success())
+#[test]
+fn the_header_compiles_alone_and_in_any_order_as_strict_c() {
+    for text in [ALONE.to_owned(), format!("{ALONE}{PLUGIN}"), format!("{PLUGIN}{ALONE}")] {
+        compile_c(&["c99", "c11", "c17"], &text);
+    }
 }
 
 #[test]
-fn the_header_compiles_alone_and_in_any_order_as_strict_c_and_cpp() {
-    let alone = "#include <marsfm.h>\n#include <marsfm.h>\n";
-    let plugin = "#include <marsfm_plugin.h>\n";
-    for text in [alone.to_owned(), format!("{alone}{plugin}"), format!("{plugin}{alone}")] {
-        for standard in ["-std=c99", "-std=c11", "-std=c17"] {
-            compile("cc", &["-x", "c", standard], &text);
-        }
-        if have("c++") {
-            for standard in ["-std=c++11", "-std=c++14", "-std=c++17", "-std=c++20"] {
-                compile("c++", &["-x", "c++", standard], &text);
-                let wrapped = format!("#include <marsfm.hpp>\n#include <marsfm.hpp>\n{text}");
-                compile("c++", &["-x", "c++", standard], &wrapped);
-            }
+fn the_headers_compile_in_any_order_as_strict_cpp() {
+    if !cpp_or_skip("the_headers_compile_in_any_order_as_strict_cpp") {
+        return;
+    }
+    let wrapper = "#include <marsfm.hpp>\n#include <marsfm.hpp>\n";
+    for text in [ALONE.to_owned(), format!("{ALONE}{PLUGIN}"), format!("{PLUGIN}{ALONE}")] {
+        for text in [&text, &format!("{wrapper}{text}")] {
+            compile_cpp(&["c++11", "c++14", "c++17", "c++20"], text);
         }
     }
 }
@@ -265,5 +237,5 @@ fn c_and_rust_agree_on_sizes_and_offsets() {
         SeedInfo: struct_size status reasons rms_nm max_torsion_degrees;
     }
     assert_eq!(n, STRUCTS.len());
-    compile("cc", &["-x", "c", "-std=c11"], &text);
+    compile_c(&["c11"], &text);
 }

@@ -73,7 +73,7 @@ pub struct BackendBatch {
     pub n_frames: usize,
     /// Residues L.
     pub n_residues: usize,
-    /// Start frames, P L 12 doubles: rotation (row-major), translation (Å).
+    /// Start frames, P L 12 doubles: rotation (row-major), translation (angstrom).
     pub frames: *const f64,
     /// P L residue types, 0 to 20 (20: hidden).
     pub residue_types: *const u8,

@@ -5,9 +5,8 @@ use marsfm_plugin_api::abi::*;
 use marsfm_plugin_api::backend_abi::*;
 use marsfm_plugin_api::engine_abi::*;
 use marsfm_plugin_api::proposer_abi::*;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use marsfm_test_support::headers::{assert_current, compile_c, compile_cpp, cpp_or_skip};
+use std::path::Path;
 
 const RENAMES: [(&str, &str); 35] = [
     ("HostInfo", "marsfm_plugin_host_t"),
@@ -124,10 +123,6 @@ MARSFM_PLUGIN_EXPORT const marsfm_plugin_entry_t *marsfm_plugin_entry(const mars
 } /* extern \"C\" */
 #endif";
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 fn generated() -> String {
     let mut config = cbindgen::Config {
         language: cbindgen::Language::C,
@@ -165,50 +160,20 @@ fn generated() -> String {
 
 #[test]
 fn the_header_is_current() {
-    let path = root().join("include/marsfm_plugin.h");
-    let text = generated();
-    if std::env::var_os("MARSFM_BLESS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &text).unwrap();
-    }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == text,
-        "include/marsfm_plugin.h is not what abi.rs says; run this test with MARSFM_BLESS=1"
-    );
+    assert_current("marsfm_plugin.h", &generated());
 }
 
-/// Compiles `text` with the given compiler and options; the header is on the search path.
-fn compile(compiler: &str, options: &[&str], text: &str) {
-    let mut child = Command::new(compiler)
-        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"])
-        .args(options)
-        .arg("-I")
-        .arg(root().join("include"))
-        .arg("-")
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("a C compiler");
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success(), "{compiler} {options:?}");
-}
+const TWICE: &str = "#include <marsfm_plugin.h>\n#include <marsfm_plugin.h>\n";
 
-fn have(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success())
+#[test]
+fn the_header_compiles_alone_as_strict_c() {
+    compile_c(&["c99", "c11", "c17"], TWICE);
 }
 
 #[test]
-fn the_header_compiles_alone_as_strict_c_and_cpp() {
-    let text = "#include <marsfm_plugin.h>\n#include <marsfm_plugin.h>\n";
-    for standard in ["-std=c99", "-std=c11", "-std=c17"] {
-        compile("cc", &["-x", "c", standard], text);
-    }
-    if !have("c++") {
-        eprintln!("no c++ compiler: the header was checked as C only");
-        return;
-    }
-    for standard in ["-std=c++11", "-std=c++17", "-std=c++20"] {
-        compile("c++", &["-x", "c++", standard], text);
+fn the_header_compiles_alone_as_strict_cpp() {
+    if cpp_or_skip("the_header_compiles_alone_as_strict_cpp") {
+        compile_cpp(&["c++11", "c++17", "c++20"], TWICE);
     }
 }
 
@@ -270,5 +235,5 @@ fn c_and_rust_agree_on_sizes_and_offsets() {
             temperature_kelvin n_parents parents_nm parent_counts;
         ProposerService "marsfm_plugin_proposer_service_t": name open propose close;
     }
-    compile("cc", &["-x", "c", "-std=c11"], &text);
+    compile_c(&["c11"], &text);
 }

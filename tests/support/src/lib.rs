@@ -2,15 +2,21 @@
 //! could not run. A skip is never silent: it is printed and, under `./x test`, logged in the
 //! file named by `MARSFM_SKIP_LOG`, which `./x test` compares with `tests/may-skip.txt`.
 
+pub mod headers;
+
 use std::io::Write;
 use std::path::PathBuf;
 
+/// The checkout.
+pub fn root() -> PathBuf {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.canonicalize().expect("the checkout exists")
+}
+
 /// The folder of shared fixtures and data: `MARSFM_SHARED`, else `shared` beside the checkout.
 pub fn shared() -> Option<PathBuf> {
-    let dir = std::env::var_os("MARSFM_SHARED").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
+    let dir =
+        std::env::var_os("MARSFM_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
     dir.join("fixtures").is_dir().then_some(dir)
 }
 

@@ -1,5 +1,6 @@
 //! What the tests of libmarsfm share: the built library under its SONAME, a small model, compilers.
 
+pub use marsfm_test_support::root;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -10,10 +11,6 @@ use marsfm::surrogate::checkpoint::{Storage, encode};
 use marsfm::surrogate::{NetworkConfig, params};
 
 pub const STRICT: [&str; 5] = ["-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
-}
 
 /// The folder of built libraries: cargo's release folder, above that of this test program.
 pub fn release() -> PathBuf {

@@ -2,6 +2,7 @@
 
 use marsfm::engines::Runner;
 use marsfm::{EngineLimits, Host};
+pub use marsfm_test_support::root;
 use marsfm_test_support::skip;
 use marsfm_trajectory::Frame;
 use serde_json::{Map, Value, json};
@@ -9,10 +10,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
-}
 
 /// The example peptide with all hydrogens.
 pub fn peptide() -> PathBuf {

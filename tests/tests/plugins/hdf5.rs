@@ -1,6 +1,7 @@
 //! The hdf5 plugin on files of exactly the layouts of mdCATH and MDTraj, written by h5py and MDTraj
 //! from real MD: the frames are those of the MD, stored quantities agree, damage is named.
 
+use marsfm_test_support::root;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,10 +10,6 @@ use marsfm_geometry::Peptide;
 use marsfm_geometry::observables::{ChainBreaks, Dssp};
 use marsfm_host::Host;
 use marsfm_trajectory::Frame;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 /// A Python with what the files are written with, or a skip.
 fn python(test: &str) -> Option<String> {

@@ -1,12 +1,8 @@
 //! Running the built program on files of the checkout.
 
+pub use marsfm_test_support::root;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-
-/// The checkout.
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
-}
 
 /// `marsfm`, built by `./x test` before the tests run; built here if a test runs alone.
 pub fn marsfm() -> Command {
