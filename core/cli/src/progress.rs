@@ -30,6 +30,21 @@ impl Progress {
         self.bar.enable_steady_tick(Duration::from_millis(100));
     }
 
+    /// For work that tells its stage, what of it is done and of how much (0: unknown); `what` is
+    /// counted.
+    pub fn in_stages(&mut self, what: &str) -> impl FnMut(&str, usize, usize) {
+        let mut now = String::new();
+        move |stage, done, of| {
+            if stage != now {
+                self.stage(stage);
+                now = stage.to_owned();
+            }
+            if of > 0 {
+                self.at(done as u64, of as u64, what.into());
+            }
+        }
+    }
+
     /// `done` of `total` of the running stage, with words beside it.
     pub fn at(&mut self, done: u64, total: u64, words: String) {
         if !self.visible {

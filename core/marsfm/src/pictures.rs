@@ -34,19 +34,25 @@ pub(crate) fn surfaces(all: &[(String, &Ensemble)], kelvin: f64) -> Result<Optio
         let values = free_energy_2d(&e.tica[0], &e.tica[1], x, y, kelvin)?;
         Ok(FreeEnergyPanel { title: title.clone(), values: values.kj_mol, markers: vec![] })
     };
+    let panels = all.iter().map(panel).collect::<Result<_>>()?;
+    Ok(Some(tica_surfaces(&x, &y, panels)))
+}
+
+/// Panels on the grid of the first two TICA coordinates.
+pub(crate) fn tica_surfaces(x: &Bins, y: &Bins, panels: Vec<FreeEnergyPanel>) -> String {
     let range = |b: &Bins| (b.edge(0), b.edge(b.len()));
     let figure = FreeEnergySurfaces {
         x_label: "TICA 1".into(),
         y_label: "TICA 2".into(),
         value_label: "free energy (kJ/mol)".into(),
-        x_range: range(&x),
-        y_range: range(&y),
+        x_range: range(x),
+        y_range: range(y),
         x_bins: x.len(),
         y_bins: y.len(),
         max: None,
-        panels: all.iter().map(panel).collect::<Result<_>>()?,
+        panels,
     };
-    Ok(Some(figure.svg()))
+    figure.svg()
 }
 
 /// One small density per torsion; `note` says what stands beside its name.

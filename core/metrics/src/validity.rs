@@ -78,8 +78,8 @@ impl ValiditySummary {
     }
 }
 
-/// Wilson's 95 % interval of a proportion.
-fn wilson(successes: usize, total: usize) -> Option<Interval> {
+/// Wilson's 95 % interval of a proportion; `None` without trials.
+pub fn wilson(successes: usize, total: usize) -> Option<Interval> {
     (total > 0).then(|| {
         let (n, z2) = (total as f64, 1.959_963_984_540_054_f64.powi(2));
         let p = successes as f64 / n;

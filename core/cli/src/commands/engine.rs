@@ -372,16 +372,7 @@ fn show(host: &Host, a: &Demo) -> Result<ExitCode> {
         out: &a.out,
     };
     let mut progress = Progress::new();
-    let mut now = String::new();
-    let o = demo(host, &request, |stage, done, of| {
-        if stage != now {
-            progress.stage(stage);
-            now = stage.to_owned();
-        }
-        if of > 0 {
-            progress.at(done as u64, of as u64, "seeds".into());
-        }
-    })?;
+    let o = demo(host, &request, progress.in_stages("seeds"))?;
     progress.clear();
     println!("{} draws, {} accepted", o.draws.0, o.draws.1);
     println!("-- seeds of the surrogate");

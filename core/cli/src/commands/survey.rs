@@ -85,16 +85,7 @@ pub fn run(host: &Host, a: &Arguments) -> Result<ExitCode> {
         out: &a.out,
     };
     let mut progress = Progress::new();
-    let mut now = String::new();
-    let made = survey(host, &request, |stage, done, of| {
-        if stage != now {
-            progress.stage(stage);
-            now = stage.to_owned();
-        }
-        if of > 0 {
-            progress.at(done as u64, of as u64, "seeds".into());
-        }
-    })?;
+    let made = survey(host, &request, progress.in_stages("seeds"))?;
     progress.clear();
     if a.json {
         super::print_json(&made)?;

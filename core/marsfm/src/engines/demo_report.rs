@@ -3,12 +3,11 @@
 use anyhow::Result;
 use marsfm_metrics::histogram::Bins;
 use marsfm_metrics::surface::free_energy_2d;
-use marsfm_report::{
-    Column, FreeEnergyPanel, FreeEnergySurfaces, KeyFigure, Marker, Report, Table,
-};
+use marsfm_report::{Column, FreeEnergyPanel, KeyFigure, Marker, Report, Table};
 
 use super::demo::DemoOutcome;
 use super::trial::{DemoSeed, Place};
+use crate::pictures::tica_surfaces;
 use crate::score::Reference;
 
 const BINS: usize = 40;
@@ -111,19 +110,7 @@ fn surfaces(o: &DemoOutcome, reference: &Reference) -> Result<Option<String>> {
             })
             .collect(),
     };
-    let range = |b: &Bins| (b.edge(0), b.edge(b.len()));
-    let figure = FreeEnergySurfaces {
-        x_label: "TICA 1".into(),
-        y_label: "TICA 2".into(),
-        value_label: "free energy (kJ/mol)".into(),
-        x_range: range(&x),
-        y_range: range(&y),
-        x_bins: x.len(),
-        y_bins: y.len(),
-        max: None,
-        panels: stages.iter().map(panel).collect(),
-    };
-    Ok(Some(figure.svg()))
+    Ok(Some(tica_surfaces(&x, &y, stages.iter().map(panel).collect())))
 }
 
 fn table(caption: &str, seeds: &[DemoSeed]) -> Table {
