@@ -129,7 +129,11 @@ const ROOMS: &[Room] = &[
         &["marsfm-geometry", "marsfm-trajectory", "marsfm-features", "marsfm-msm", "marsfm-report"],
         &["molly", "rayon"],
     ),
-    room("marsfm-bench-loop", &["marsfm", "marsfm-adaptive", "marsfm-trajectory"], &[]),
+    room(
+        "marsfm-bench-loop",
+        &["marsfm", "marsfm-adaptive", "marsfm-metrics", "marsfm-trajectory"],
+        &[],
+    ),
     room(
         "marsfm-bench-surrogate",
         &["marsfm-geometry", "marsfm-host", "marsfm-surrogate"],

@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn the_page_holds_the_tables_of_the_committed_rows() {
         let there = std::fs::read_to_string(page_path()).unwrap();
-        assert_eq!(there, page().unwrap(), "run marsfm-bench-loop tables");
+        assert!(there == page().unwrap(), "run marsfm-bench-loop tables");
     }
 
     #[test]

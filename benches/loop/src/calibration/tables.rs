@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use marsfm_adaptive::statistics::GAS_KJ_MOL_KELVIN;
+use marsfm_metrics::validity::wilson;
 
 use super::SEEDS;
 use super::rows::{Row, Three};
@@ -11,6 +12,8 @@ use super::rows::{Row, Three};
 const KCAL: f64 = 4.184;
 /// States rarer than this by the reference are not judged.
 const RARE: f64 = 0.01;
+/// Nor states whose interval by the reference's own MD is wider, kJ/mol: 1 kcal/mol to each side.
+const UNKNOWN: f64 = 2.0 * KCAL;
 
 fn holds(interval: &Three, value: f64) -> bool {
     matches!(interval, [_, Some(low), Some(high)] if *low <= value && value <= *high)
@@ -20,14 +23,26 @@ fn meet(a: &Three, b: &Three) -> bool {
     matches!((a, b), ([_, Some(al), Some(ah)], [_, Some(bl), Some(bh)]) if al <= bh && bl <= ah)
 }
 
+/// Whether the reference is sure enough of a state to judge loops by it.
+fn known(truth: &Three, rt: f64) -> bool {
+    let [Some(value), Some(low), Some(high)] = *truth else { return false };
+    (-value / rt).exp() >= RARE && high - low <= UNKNOWN
+}
+
+/// A share, with Wilson's interval.
+fn share(of: usize, all: usize) -> String {
+    match wilson(of, all) {
+        Some(i) => format!("{:.2} ({:.2} to {:.2})", i.value, i.low, i.high),
+        None => "–".into(),
+    }
+}
+
 /// One line: all loops of a system with the same kind of seeds.
 fn judged(rows: &[&Row]) -> String {
     let rt = GAS_KJ_MOL_KELVIN * rows[0].kelvin;
     let truth: Vec<Three> = rows[0].states.iter().map(|s| s.truth).collect();
-    let common: Vec<usize> = (0..truth.len())
-        .filter(|s| truth[*s][0].is_some_and(|f| (-f / rt).exp() >= RARE))
-        .collect();
-    let all = (common.len() * rows.len()).max(1) as f64;
+    let common: Vec<usize> = (0..truth.len()).filter(|s| known(&truth[*s], rt)).collect();
+    let all = common.len() * rows.len();
     let (mut held, mut met, mut missing) = (0, 0, 0);
     let (mut error, mut shift) = (0.0f64, 0.0f64);
     for s in &common {
@@ -50,14 +65,14 @@ fn judged(rows: &[&Row]) -> String {
     }
     let mean = |f: &dyn Fn(&Row) -> f64| rows.iter().map(|r| f(r)).sum::<f64>() / rows.len() as f64;
     format!(
-        "{:.1} | {} | {} | {:.2} | {:.2} | {:.2} | {error:.2} | {shift:+.2} | {:.2} | {:.0} |",
+        "{:.1} | {} | {} | {:.2} | {} | {} | {error:.2} | {shift:+.2} | {:.2} | {:.0} |",
         rows[0].reference_ns,
         common.len(),
         rows.len(),
         mean(&|r| r.md_ns),
-        held as f64 / all,
-        met as f64 / all,
-        missing as f64 / all,
+        share(held, all),
+        share(met, all),
+        missing as f64 / all.max(1) as f64,
         mean(&|r| r.cpu_s),
     )
 }
@@ -69,7 +84,7 @@ pub fn markdown(rows: &[Row]) -> String {
         return out;
     }
     out.push_str(
-        "\n| system | seeds | reference (ns) | states above 1 % | loops | MD of each (ns) | holds the \
+        "\n| system | seeds | reference (ns) | states judged | loops | MD of each (ns) | holds the \
          reference's value | meets the reference's interval | largest mean \\|ΔF\\| error (kcal/mol) | \
          largest shift of pooled ΔF (kcal/mol) | no number | CPU-s of each |\n\
          |---|---|---|---|---|---|---|---|---|---|---|---|\n",
@@ -95,7 +110,8 @@ mod tests {
     #[test]
     fn coverage_error_and_shift_are_those_of_common_states() {
         let truth = [Some(2.0), Some(1.5), Some(2.5)];
-        let rare = State { truth: [Some(20.0), None, None], found: [None; 3] };
+        let rare = State { truth: [Some(20.0), Some(18.0), Some(22.0)], found: [None; 3] };
+        let unknown = State { truth: [Some(3.0), Some(0.0), Some(60.0)], found: [None; 3] };
         let row = |repeat, found| Row {
             system: "AVDA".into(),
             seeds: "stored".into(),
@@ -106,7 +122,7 @@ mod tests {
             md_ns: 4.0,
             lost: 0,
             cpu_s: 100.0,
-            states: vec![State { truth, found }, rare],
+            states: vec![State { truth, found }, rare, unknown],
         };
         let near = row(0, [Some(2.0), Some(1.0), Some(3.0)]);
         let far = row(1, [Some(2.0 + 2.0 * KCAL), Some(2.4), Some(15.0)]);
@@ -117,9 +133,9 @@ mod tests {
         let pooled = 0.5 * ((-2.0f64 / rt).exp() + (-(2.0 + 2.0 * KCAL) / rt).exp());
         let shift = (-rt * pooled.ln() - 2.0) / KCAL;
         let line = format!(
-            "| AVDA | stored | 80.0 | 1 | 3 | 4.00 | 0.33 | 0.67 | 1.00 | {shift:+.2} | 0.33 |"
+            "| AVDA | stored | 80.0 | 1 | 3 | 4.00 | 0.33 (0.06 to 0.79) | 0.67 (0.21 to 0.94) | 1.00 | {shift:+.2} | 0.33 |"
         );
         assert!(text.contains(&line), "{text} should hold {line}");
-        assert!(markdown(&[near]).contains("| 1.00 | 1.00 | 0.00 | +0.00 |"));
+        assert!(markdown(&[near]).contains("| 1.00 (0.21 to 1.00) | 0.00 | +0.00 |"));
     }
 }

@@ -14,6 +14,8 @@ use crate::root;
 pub const PLACES: usize = 6;
 /// Epochs.
 pub const EPOCHS: usize = 6;
+/// Paired repeats of bench B at most.
+pub const REPEATS: usize = 6;
 /// Heads and runs, ps.
 pub const HEAD_PS: f64 = 10.0;
 pub const RUN_PS: f64 = 200.0;
@@ -43,14 +45,25 @@ pub struct Arm<'a> {
 }
 
 impl Arm<'_> {
-    /// Its folder in the bench's.
+    /// The folder of its loop in the bench's.
     pub fn name(&self) -> String {
-        format!("{}/r{}/{}/{}", self.bench.letter, self.repeat, self.system, self.strategy)
+        let Self { bench, system, strategy, repeat } = self;
+        match self.run() {
+            Some(_) => format!("{}/all/{system}/{strategy}", bench.letter),
+            None => format!("{}/r{repeat}/{system}/{strategy}", bench.letter),
+        }
     }
 
-    /// Repeats are paired: all strategies have the same first epoch.
+    /// The run that it is of its loop; none if it is all of it. Long runs of all repeats are the runs
+    /// of one loop: each has random numbers of its own, and side by side they cost little more than
+    /// one of them.
+    pub fn run(&self) -> Option<usize> {
+        (self.strategy == "long").then_some(self.repeat)
+    }
+
+    /// Repeats are paired: all strategies but the long run have the same first epoch.
     pub fn rng_seed(&self) -> u64 {
-        rng_seed(self.system, self.repeat)
+        rng_seed(self.system, self.run().map_or(self.repeat, |_| 0))
     }
 
     /// Settings of its loop.
@@ -60,10 +73,14 @@ impl Arm<'_> {
         (proposer, options): (&str, &str),
         epochs: usize,
     ) -> String {
+        let (seeds, run_ps) = match self.run() {
+            Some(_) => (REPEATS, BUDGET_PS - HEAD_PS),
+            None => (PLACES, RUN_PS),
+        };
         format!(
             "rng_seed = {}\n{ENGINE}options = {{ template = {template:?} }}\n\
-             [budget]\nepochs = {epochs}\nseeds = {PLACES}\nhead_ps = {HEAD_PS:?}\n\
-             run_ps = {RUN_PS:?}\nframe_ps = 1.0\n[model]\nmsm_lag_ps = 10.0\n\
+             [budget]\nepochs = {epochs}\nseeds = {seeds}\nhead_ps = {HEAD_PS:?}\n\
+             run_ps = {run_ps:?}\nframe_ps = 1.0\n[model]\nmsm_lag_ps = 10.0\n\
              [statistics]\ndraws = 0\n[strategy]\nproposer = \"{proposer}\"\n\
              [strategy.options]\n{options}\n",
             self.rng_seed()
@@ -82,6 +99,7 @@ fn begin(arm: &Arm<'_>, host: &Host, request: &Request, folder: &Path) -> Result
     let template = template(request, arm.system)?;
     let (mut proposer, mut options) = (arm.strategy, String::new());
     let mut epochs = EPOCHS;
+    ensure!(arm.repeat < REPEATS, "there are {REPEATS} repeats");
     match arm.strategy {
         "tree" => {
             let model = root().join("examples/models/tetrapeptide/tetrapeptide.safetensors");
@@ -102,6 +120,7 @@ fn begin(arm: &Arm<'_>, host: &Host, request: &Request, folder: &Path) -> Result
             epochs -= 1;
         }
         "least-counts" => proposer = "visited",
+        "long" => (proposer, epochs) = ("parallel", 1),
         _ => {}
     }
     let text = arm.settings(&template, (proposer, &options), epochs);
@@ -145,13 +164,26 @@ mod tests {
     fn repeats_have_random_numbers_of_their_own() {
         let mut all = std::collections::BTreeSet::new();
         for system in super::super::scoring() {
-            for repeat in 0..6 {
+            for repeat in 0..REPEATS {
                 let arm = Arm { bench: &BENCH, system: &system, strategy: "tree", repeat };
-                let other = Arm { strategy: "long", ..arm };
+                let other = Arm { strategy: "library", ..arm };
                 assert_eq!(arm.rng_seed(), other.rng_seed());
                 assert!(all.insert(arm.rng_seed()), "{system} {repeat}");
             }
         }
-        assert_eq!(BUDGET_PS, 7560.0);
+    }
+
+    #[test]
+    fn every_strategy_has_the_same_md() {
+        for strategy in BENCH.strategies {
+            let arm = Arm { bench: &BENCH, system: "TPCR", strategy, repeat: 3 };
+            let long = *strategy == "long";
+            let (proposer, epochs, runs) =
+                if long { ("parallel", 1, 1) } else { ("visited", EPOCHS, EPOCHS * PLACES) };
+            let text = arm.settings(Path::new("/template"), (proposer, ""), epochs);
+            let settings = adaptive::LoopSettings::parse(&text).unwrap();
+            let (head, rest) = settings.run_frames();
+            assert_eq!(runs as f64 * (head + rest) as f64, BUDGET_PS, "{strategy}");
+        }
     }
 }

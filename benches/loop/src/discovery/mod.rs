@@ -111,7 +111,7 @@ impl adaptive::Watch for Enough<'_> {
         if p.stage == "choosing seeds" && p.epoch.0 > 0 {
             let found = |r: Vec<Reached>| r.len() >= wanted(self.reference.states());
             let done = adaptive::look(self.folder).ok().and_then(|mut store| {
-                reached(&mut store, self.reference, self.charged).ok().map(found)
+                reached(&mut store, self.reference, None, self.charged).ok().map(found)
             });
             self.found.set(done == Some(true));
         }
@@ -139,8 +139,26 @@ fn one(host: &Host, request: &Request, reference: &Reference, arm: &Arm<'_>) -> 
     }
     let spent = clock.read();
     let mut store = adaptive::look(&folder)?;
-    let reached = reached(&mut store, reference, charged)?;
-    Ok(row(&store, reference, arm, (reached, charged), fresh.then_some(spent)))
+    let reached = reached(&mut store, reference, arm.run(), charged)?;
+    let mut row = row(&store, reference, arm, (reached, charged));
+    if let Some(run) = arm.run() {
+        one_run(&mut row, &store, run).with_context(|| folder.display().to_string())?;
+    } else if fresh {
+        row.spent = Some(spent);
+    }
+    Ok(row)
+}
+
+/// Of a loop whose runs are repeats, what one of them cost.
+fn one_run(row: &mut Row, store: &Store, run: usize) -> Result<()> {
+    let h = store.history();
+    ensure!(h.lost.is_empty(), "a run was lost");
+    let run = h.runs.get(run).context("a run is missing")?;
+    row.md_ns = reach::length(run, store.settings().budget.frame_ps) / 1000.0;
+    row.cpu_md_s = run.seconds[1];
+    row.cpu_propose_s /= h.runs.len() as f64;
+    row.cpu_model_s /= h.runs.len() as f64;
+    Ok(())
 }
 
 fn row(
@@ -148,7 +166,6 @@ fn row(
     reference: &Reference,
     arm: &Arm<'_>,
     (reached, charged): (Vec<Reached>, [f64; 2]),
-    spent: Option<[f64; 2]>,
 ) -> Row {
     let h = store.history();
     let frame_ps = store.settings().budget.frame_ps;
@@ -173,7 +190,7 @@ fn row(
         cpu_md_s: runs + lost + charged[1] + reach::stored_cpu_s(store),
         cpu_propose_s: propose,
         cpu_model_s: store.stages().cpu - runs - lost - propose,
-        spent,
+        spent: None,
         reached: reached.into_iter().map(|r| (r.state, r.ns, r.cpu_s)).collect(),
     }
 }

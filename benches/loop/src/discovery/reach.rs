@@ -24,7 +24,7 @@ pub fn stored_ps(store: &Store) -> f64 {
 }
 
 /// MD of a run, ps.
-fn length(run: &RunRecord, frame_ps: f64) -> f64 {
+pub fn length(run: &RunRecord, frame_ps: f64) -> f64 {
     run.prepare_ps + run.frames as f64 * frame_ps
 }
 
@@ -39,10 +39,12 @@ fn pace(store: &Store) -> f64 {
     own().map(|r| r.seconds[1]).sum::<f64>() / ps.max(1.0)
 }
 
-/// What was reached, in order; MD (ps) and CPU time (s) that were spent before come on top.
+/// What was reached, in order, by all runs or by one alone; MD (ps) and CPU time (s) that were spent
+/// before come on top.
 pub fn reached(
     store: &mut Store,
     reference: &Reference,
+    only: Option<usize>,
     [before_ps, before_s]: [f64; 2],
 ) -> Result<Vec<Reached>> {
     let rows = store.rows()?.to_vec();
@@ -53,7 +55,8 @@ pub fn reached(
     let mut out: Vec<Reached> = Vec::new();
     let (mut ps, mut cpu) = (before_ps, before_s);
     for epoch in std::iter::once(None).chain((0..h.plans.len()).map(Some)) {
-        let runs: Vec<usize> = (0..h.runs.len()).filter(|i| h.runs[*i].epoch == epoch).collect();
+        let counts = |i: &usize| h.runs[*i].epoch == epoch && only.is_none_or(|run| run == *i);
+        let runs: Vec<usize> = (0..h.runs.len()).filter(counts).collect();
         if let Some(e) = epoch {
             cpu += h.plans[e].seconds[3];
         }

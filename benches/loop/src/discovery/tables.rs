@@ -11,6 +11,9 @@ use super::rows::Row;
 use super::wanted;
 
 const DRAWS: usize = 2000;
+/// Parts of the budget for which restricted means are told, too: a loop that had less MD would have
+/// gone the same way until then.
+const PARTS: [f64; 4] = [0.0625, 0.125, 0.25, 0.5];
 
 /// MD (ns) and CPU time (s) until enough states were reached, and whether they were: the budget, or
 /// all that was spent, if not.
@@ -28,6 +31,8 @@ struct Peptide {
     states: usize,
     reference_ns: f64,
     cost: Vec<[f64; 2]>,
+    /// The same in ns, with each of [`PARTS`] of the budget.
+    parts: Vec<[f64; PARTS.len()]>,
     enough: Vec<usize>,
     /// CPU time by purpose and per loop, s.
     cpu: Vec<[f64; 3]>,
@@ -50,6 +55,8 @@ fn peptides(rows: &[Row], strategies: &[&str]) -> Vec<Peptide> {
             |k: usize, f: &dyn Fn(&Row) -> f64| paired.iter().map(|p| f(p[k])).sum::<f64>() / n;
         let each = 0..strategies.len();
         let cost_of = |k: usize| [0, 1].map(|c| mean(k, &|r| cost(r).0[c]));
+        let parts_of =
+            |k: usize| PARTS.map(|part| mean(k, &|r| cost(r).0[0].min(part * r.budget_ns)));
         let cpu_of = |k: usize| {
             [mean(k, &|r| r.cpu_md_s), mean(k, &|r| r.cpu_propose_s), mean(k, &|r| r.cpu_model_s)]
         };
@@ -59,6 +66,7 @@ fn peptides(rows: &[Row], strategies: &[&str]) -> Vec<Peptide> {
             states: first.states,
             reference_ns: first.reference_ns,
             cost: each.clone().map(cost_of).collect(),
+            parts: each.clone().map(parts_of).collect(),
             enough: each.clone().map(|k| paired.iter().filter(|p| cost(p[k]).1).count()).collect(),
             cpu: each.map(cpu_of).collect(),
         })
@@ -66,16 +74,15 @@ fn peptides(rows: &[Row], strategies: &[&str]) -> Vec<Peptide> {
     names.into_iter().filter_map(of).collect()
 }
 
-/// Ratio of mean costs of strategy `k` to the first one's, over the peptides of a draw.
-fn ratio(peptides: &[Peptide], draw: &[usize], k: usize, c: usize) -> f64 {
-    let sum = |k: usize| draw.iter().map(|p| peptides[*p].cost[k][c]).sum::<f64>();
-    sum(k) / sum(0)
-}
-
-fn with_interval(peptides: &[Peptide], k: usize, c: usize) -> String {
+/// Ratio of mean costs of strategy `k` to the first one's, with the interval of a bootstrap over
+/// peptides; `cost` tells a strategy's on a peptide.
+fn with_interval(peptides: &[Peptide], k: usize, cost: &dyn Fn(&Peptide, usize) -> f64) -> String {
     let n = peptides.len();
-    let all: Vec<usize> = (0..n).collect();
-    let value = ratio(peptides, &all, k, c);
+    let ratio = |draw: &[usize]| {
+        let sum = |k: usize| draw.iter().map(|p| cost(&peptides[*p], k)).sum::<f64>();
+        sum(k) / sum(0)
+    };
+    let value = ratio(&(0..n).collect::<Vec<usize>>());
     if n < 3 {
         return format!("{value:.2}");
     }
@@ -83,7 +90,7 @@ fn with_interval(peptides: &[Peptide], k: usize, c: usize) -> String {
     let mut draws: Vec<f64> = (0..DRAWS)
         .map(|_| {
             let draw: Vec<usize> = (0..n).map(|_| rng.random_range(0..n)).collect();
-            ratio(peptides, &draw, k, c)
+            ratio(&draw)
         })
         .collect();
     draws.sort_by(f64::total_cmp);
@@ -119,7 +126,7 @@ pub fn markdown(rows: &[Row], strategies: &[&str]) -> String {
         let [ns, cpu] = [0, 1].map(|c| mean(&|p| p.cost[k][c]));
         let [ns_ratio, cpu_ratio] = [0, 1].map(|c| match k {
             0 => "1".into(),
-            _ => with_interval(&peptides, k, c),
+            _ => with_interval(&peptides, k, &|p, k| p.cost[k][c]),
         });
         let [md, propose, model] = [0, 1, 2].map(|c| mean(&|p| p.cpu[k][c]));
         let _ = writeln!(
@@ -129,8 +136,19 @@ pub fn markdown(rows: &[Row], strategies: &[&str]) -> String {
         );
     }
     let head: String = strategies.iter().map(|s| format!(" {s} |")).collect();
+    let line = "---|".repeat(strategies.len());
+    let _ = writeln!(out, "\n| part of the budget |{head}\n|---|{line}");
+    for (b, part) in PARTS.iter().enumerate() {
+        let n = peptides.len() as f64;
+        let mean = peptides.iter().map(|p| p.parts[0][b]).sum::<f64>() / n;
+        let _ = write!(out, "| {part} | {mean:.2} ns |");
+        for k in 1..strategies.len() {
+            let _ = write!(out, " {} |", with_interval(&peptides, k, &|p, k| p.parts[k][b]));
+        }
+        out.push('\n');
+    }
     let _ = writeln!(out, "\n| peptide | reference ns | states | repeats |{head}");
-    let _ = writeln!(out, "|---|---|---|---|{}", "---|".repeat(strategies.len()));
+    let _ = writeln!(out, "|---|---|---|---|{line}");
     for p in &peptides {
         let cells: String = p.cost.iter().map(|c| format!(" {:.2} |", c[0])).collect();
         let Peptide { name, reference_ns, states, repeats, .. } = p;
@@ -172,6 +190,8 @@ mod tests {
         rows.push(row("tree", 1, &there[..1]));
         let judged = peptides(&rows, strategies);
         assert_eq!((judged.len(), judged[0].repeats, judged[0].cost[0]), (1, 1, [0.5, 30.0]));
+        // With 2 ns the state is there after 0.5 ns; a quarter of them just do, less does not.
+        assert_eq!(judged[0].parts[0], [0.125, 0.25, 0.5, 0.5]);
         assert!(markdown(&rows, strategies).contains("| tree | 0.50 | 1 |"));
     }
 }
