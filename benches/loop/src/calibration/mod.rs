@@ -18,8 +18,18 @@ use crate::finished::Rows;
 use crate::root;
 use rows::{Nanoseconds, Row, State};
 
-/// Where seeds come from; `plain` is parallel MD.
-pub const SEEDS: [&str; 5] = ["surrogate", "library", "stored", "adversarial", "plain"];
+/// Where seeds come from; `plain` is parallel MD. The last three have [`LONGER`] times the MD.
+pub const SEEDS: [&str; 8] = [
+    "surrogate",
+    "library",
+    "stored",
+    "adversarial",
+    "plain",
+    "surrogate*4",
+    "adversarial*4",
+    "plain*4",
+];
+const LONGER: usize = 4;
 /// Epochs, and runs of each.
 const EPOCHS: usize = 5;
 const PLACES: usize = 16;
@@ -31,6 +41,11 @@ pub fn systems() -> Vec<String> {
     ["AVDA", "PIQV"].map(String::from).to_vec()
 }
 
+/// The kinds of seeds on a system: more MD where 16.8 ns are few of its slowest timescales.
+fn seeds_of(system: &str) -> impl Iterator<Item = &'static str> {
+    SEEDS.into_iter().filter(move |s| system == "PIQV" || !s.contains('*'))
+}
+
 /// Runs what is missing, the first repeats of all systems and seeds first.
 pub fn run(request: &Request) -> Result<()> {
     ensure!(!request.data.is_empty(), "--data is missing: a folder with one folder per peptide");
@@ -38,12 +53,12 @@ pub fn run(request: &Request) -> Result<()> {
     let mut rows = Rows::open(&request.rows)?;
     for repeat in 0..request.repeats {
         for system in &request.systems {
-            if SEEDS.iter().all(|s| rows.has(system, s, repeat)) {
+            if seeds_of(system).all(|s| rows.has(system, s, repeat)) {
                 continue;
             }
             let reference = Reference::open(&host, request, system).context(system.clone())?;
             rows.agree(system, &Nanoseconds(reference.ns))?;
-            for seeds in SEEDS {
+            for seeds in seeds_of(system) {
                 if rows.has(system, seeds, repeat) {
                     continue;
                 }
@@ -98,14 +113,20 @@ fn begin(
     folder: &Path,
     which: (&str, &str, usize),
 ) -> Result<()> {
+    let (system, seeds, repeat) = which;
+    let (kind, epochs) = match seeds.split_once('*') {
+        Some((kind, _)) => (kind, LONGER * EPOCHS),
+        None => (seeds, EPOCHS),
+    };
+    let which = (system, kind, repeat);
     let (proposer, options) = strategy(host, request, reference, folder, which)?;
-    let template = template(request, which.0)?;
+    let template = template(request, system)?;
     let text = format!(
         "rng_seed = {}\n{ENGINE}options = {{ template = {template:?} }}\n\
-         [budget]\nepochs = {EPOCHS}\nseeds = {PLACES}\nhead_ps = 10.0\nrun_ps = 200.0\n\
+         [budget]\nepochs = {epochs}\nseeds = {PLACES}\nhead_ps = 10.0\nrun_ps = 200.0\n\
          frame_ps = 1.0\n[model]\nmsm_lag_ps = 10.0\n[statistics]\ndraws = 0\n[strategy]\n\
          proposer = \"{proposer}\"\n[strategy.options]\n{options}\n",
-        rng_seed(which.0, which.2)
+        rng_seed(system, repeat)
     );
     let file = folder.join("loop.toml");
     std::fs::write(&file, text)?;
