@@ -1,5 +1,5 @@
-//! What tests share: where the reference fixtures and data are, and how a test says that it
-//! could not run. A skip is never silent: it is printed and, under `./x test`, logged in the
+//! What tests share: where the checkout, the reference fixtures and data are, how a test says that it
+//! could not run, and checks of the C headers ([`headers`]). A skip is never silent: it is printed and, under `./x test`, logged in the
 //! file named by `MARSFM_SKIP_LOG`, which `./x test` compares with `tests/may-skip.txt`.
 
 pub mod headers;

@@ -18,7 +18,7 @@ use crate::finished::Rows;
 use crate::root;
 use rows::{Nanoseconds, Row, State};
 
-/// Where seeds come from; `plain` is parallel MD. The last three have [`LONGER`] times the MD.
+/// Where seeds come from, `plain` is parallel MD; after a `*`, how many times the MD.
 pub const SEEDS: [&str; 8] = [
     "surrogate",
     "library",
@@ -29,7 +29,6 @@ pub const SEEDS: [&str; 8] = [
     "adversarial*4",
     "plain*4",
 ];
-const LONGER: usize = 4;
 /// Epochs, and runs of each.
 const EPOCHS: usize = 5;
 const PLACES: usize = 16;
@@ -111,15 +110,13 @@ fn begin(
     request: &Request,
     reference: &Reference,
     folder: &Path,
-    which: (&str, &str, usize),
+    (system, seeds, repeat): (&str, &str, usize),
 ) -> Result<()> {
-    let (system, seeds, repeat) = which;
     let (kind, epochs) = match seeds.split_once('*') {
-        Some((kind, _)) => (kind, LONGER * EPOCHS),
+        Some((kind, times)) => (kind, times.parse::<usize>()? * EPOCHS),
         None => (seeds, EPOCHS),
     };
-    let which = (system, kind, repeat);
-    let (proposer, options) = strategy(host, request, reference, folder, which)?;
+    let (proposer, options) = strategy(host, request, reference, folder, (system, kind, repeat))?;
     let template = template(request, system)?;
     let text = format!(
         "rng_seed = {}\n{ENGINE}options = {{ template = {template:?} }}\n\
