@@ -7,7 +7,7 @@
 
 Peptides with charged ends (NH3+ ... COO-), or between the caps ACE and NME if the name says so, at pH 7; no cutoff;
 LangevinMiddle, friction 0.3 per ps, 4 fs steps, 3 amu hydrogens, bonds to hydrogen constrained. Even replicas start
-extended, odd ones helical; the first 40 ps are discarded.
+extended, odd ones helical; the first 40 ps are discarded, and so are those at --heat kelvin before them (gbsa only).
 Sequences are made one whole sequence after another. A finished one appears in OUT as
 
     NAME/NAME.pdb        non-hydrogen atoms, the topology of the trajectories
@@ -42,7 +42,7 @@ from openmm.app.internal.customgbforces import GBSAOBC2Force
 from PeptideBuilder import Geometry
 
 TEMPERATURE_K, STEP_PS, FRICTION_PER_PS, HYDROGEN_AMU = 350.0, 0.004, 0.3, 3.0
-DROP_PS, CHUNK_PS = 40, 100
+DROP_PS, CHUNK_PS, HEAT_PS = 40, 100, 60
 STARTS = {"extended": (-120.0, 130.0), "helical": (-65.0, -40.0)}  # phi, psi in degrees
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 CAP_ATOMS = {"ACE": {"CA": "CH3", "C": "C", "O": "O"}, "NME": {"N": "N", "CA": "C"}}  # of glycine: what it becomes
@@ -141,17 +141,21 @@ def alpha(residue):
     return next(residue[name] for name in ("CA", "CH3", "C") if name in residue)
 
 
+class BadStart(Exception):
+    """A start that minimisation left with a D amino acid or a cis peptide bond."""
+
+
 def check_stereo(name, topology, x):
-    """Stop unless every residue but glycine is L and every peptide bond trans (in a built start both must hold)."""
+    """Refuse unless every residue but glycine is L and every peptide bond trans (in a built start both must hold)."""
     residues = [{a.name: x[a.index] for a in r.atoms()} for r in topology.residues()]
     for i, r in enumerate(residues):
         if "CB" in r and np.dot(np.cross(r["N"] - r["CA"], r["C"] - r["CA"]), r["CB"] - r["CA"]) < 0:
-            sys.exit(f"{name}: residue {i + 1} is not an L amino acid after building")
+            raise BadStart(f"{name}: residue {i + 1} is not an L amino acid after building")
         if i:
             p = residues[i - 1]
             b = r["N"] - p["C"]
             if np.dot(np.cross(p["C"] - alpha(p), b), np.cross(b, alpha(r) - r["N"])) > 0:
-                sys.exit(f"{name}: the peptide bond before residue {i + 1} is cis after building")
+                raise BadStart(f"{name}: the peptide bond before residue {i + 1} is cis after building")
 
 
 def write_pdb(topology, positions, path):
@@ -262,7 +266,7 @@ def run_replica(name, folder, replica, length_ps, frame_ps, platform):
     }, m["cpu_s"]
 
 
-def run_together(name, folder, replicas, length_ps, frame_ps, program):
+def run_together(name, folder, replicas, length_ps, frame_ps, heat_kelvin, program):
     """Run all replicas with marsfm-gbsa, sixteen at a time; returns their manifest entries with their CPU-seconds."""
     topology = app.PDBFile(f"{folder}/{name}_full.pdb").topology
     begun = os.times()
@@ -274,13 +278,15 @@ def run_together(name, folder, replicas, length_ps, frame_ps, program):
         "replicas": [{"start": list(starts).index(label), "seed": seed_of(name, k), "xtc": f"{folder}/r{k}.xtc"}
                      for k, label in enumerate(labels)],
         "temperature_kelvin": TEMPERATURE_K, "friction_per_ps": FRICTION_PER_PS, "step_ps": STEP_PS,
+        "heat": heat_kelvin and {"temperature_kelvin": heat_kelvin, "steps": round(HEAT_PS / STEP_PS)},
         "drop_steps": round(DROP_PS / STEP_PS), "frame_steps": round(frame_ps / STEP_PS), "frames": length_ps // frame_ps,
     }, f"{folder}/job.json")
     answer = json.loads(subprocess.run([program, f"{folder}/job.json"], check=True, stdout=subprocess.PIPE).stdout)
     end = os.times()
     cpu_s = end.children_user + end.children_system - begun.children_user - begun.children_system
+    heated = {"heated_K": heat_kelvin, "heated_ps": HEAT_PS} if heat_kelvin else {}
     return [({
-        "file": f"r{k}.xtc", "start": labels[k], "seed": seed_of(name, k), "platform": "gbsa",
+        "file": f"r{k}.xtc", "start": labels[k], **heated, "seed": seed_of(name, k), "platform": "gbsa",
         "frames": length_ps // frame_ps, "length_ps": length_ps, "bytes": os.path.getsize(f"{folder}/r{k}.xtc"),
         "mean_temperature_K": round(done["mean_temperature_kelvin"], 2),
         "mean_potential_kJ_mol": round(done["mean_potential_kj_mol"], 2),
@@ -300,7 +306,7 @@ def entry(name, role, system, topology, replicas, frame_ps):
     }
 
 
-def make(name, role, work, out, replicas, length_ps, frame_ps, platform, program):
+def make(name, role, work, out, replicas, length_ps, frame_ps, platform, heat_kelvin, program):
     """Make one whole sequence and publish it in out, unless it is there already."""
     manifest_path = f"{out}/manifest.json"
     manifest = read_json(manifest_path) if os.path.exists(manifest_path) else {
@@ -316,7 +322,7 @@ def make(name, role, work, out, replicas, length_ps, frame_ps, platform, program
     folder = f"{work}/{name}"
     set_up(name, folder)
     if platform == "gbsa":
-        runs = run_together(name, folder, replicas, length_ps, frame_ps, program)
+        runs = run_together(name, folder, replicas, length_ps, frame_ps, heat_kelvin, program)
     else:
         runs = [run_replica(name, folder, k, length_ps, frame_ps, platform) for k in range(replicas)]
     os.makedirs(f"{out}/{name}", exist_ok=True)
@@ -343,6 +349,8 @@ def main():
     parser.add_argument("--platform", choices=["Reference", "CPU", "gbsa"], default="Reference",
                         help="OpenMM's, or gbsa: the program of marsfm's plugin of this name, sixteen replicas at a time")
     parser.add_argument("--gbsa", metavar="PROGRAM", default="marsfm-gbsa", help="where marsfm-gbsa is")
+    parser.add_argument("--heat", type=float, metavar="K",
+                        help=f"first {HEAT_PS} ps at this temperature, so that replicas begin apart (gbsa only)")
     parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--role", default="train", help="what the manifest says they are for")
     a = parser.parse_args()
@@ -359,9 +367,18 @@ def main():
         parser.error("give at least one sequence, one picosecond and one replica")
     if a.frame_ps < 1 or CHUNK_PS % a.frame_ps or a.ps % a.frame_ps:
         parser.error("--frame-ps must divide 100 and --ps")
+    if a.heat is not None and (a.platform != "gbsa" or not TEMPERATURE_K < a.heat <= 1000.0):
+        parser.error(f"--heat is for --platform gbsa, and between {TEMPERATURE_K} and 1000 K")
     os.makedirs(a.out, exist_ok=True)
+    left_out = []
     for name in names:
-        make(name, a.role, a.work, a.out, a.replicas, a.ps, a.frame_ps, a.platform, a.gbsa)
+        try:
+            make(name, a.role, a.work, a.out, a.replicas, a.ps, a.frame_ps, a.platform, a.heat, a.gbsa)
+        except BadStart as e:
+            print(f"{e}; left out", file=sys.stderr, flush=True)
+            left_out.append(name)
+    if left_out:
+        sys.exit(f"left out: {' '.join(left_out)}")
 
 
 if __name__ == "__main__":

@@ -25,11 +25,20 @@ struct Job {
     temperature_kelvin: f64,
     friction_per_ps: f64,
     step_ps: f64,
+    /// A hotter stretch before everything else, so that replicas of one start part.
+    heat: Option<Heat>,
     /// Steps that are thrown away first.
     drop_steps: u64,
     /// Steps from frame to frame.
     frame_steps: u64,
     frames: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Heat {
+    temperature_kelvin: f64,
+    steps: u64,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +106,11 @@ fn together(job: &Job, system: &System, batch: &[Replica]) -> Result<Vec<Done>, 
         step_ps: job.step_ps,
     };
     replicas.constrain();
+    if let Some(heat) = &job.heat {
+        replicas.draw_velocities(heat.temperature_kelvin);
+        let hot = Dynamics { temperature_kelvin: heat.temperature_kelvin, ..dynamics };
+        replicas.step(hot, heat.steps);
+    }
     replicas.draw_velocities(job.temperature_kelvin);
     replicas.step(dynamics, job.drop_steps);
     let text = |e: marsfm_plugin_api::PluginError| e.message;
