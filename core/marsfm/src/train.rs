@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use marsfm_host::{Device, Host};
 use marsfm_surrogate::card::{Domain, FORMAT, ModelCard, RESIDUE_TABLE, TrainingRecord};
 use marsfm_surrogate::checkpoint::{self, Checkpoint, Storage};
-use marsfm_surrogate::{Backend, params};
+use marsfm_surrogate::{Backend, NetworkConfig, params};
 pub use marsfm_training::Status;
 use marsfm_training::{
     Frames, PairLevel, Recipe, Sets, System as TrainingSystem, Trainer, TrainingSet,
@@ -251,7 +251,10 @@ pub fn run(
 /// The checkpoint to start from; its network has to be the recipe's.
 fn start_of(path: &Path, recipe: &Recipe) -> Result<Checkpoint> {
     let start = checkpoint::load(path).context("run.start_from")?;
-    if start.card.network != recipe.network {
+    // No parameter depends on how many frames a window has.
+    let of_these_frames =
+        NetworkConfig { frames: recipe.network.frames, ..start.card.network.clone() };
+    if of_these_frames != recipe.network {
         bail!(
             "run.start_from: {} holds another network than [network] describes: {:?}",
             path.display(),

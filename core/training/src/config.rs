@@ -267,7 +267,7 @@ pub struct RunRecipe {
     #[serde(default = "default_crop")]
     pub crop: usize,
     /// A checkpoint of the same network to start from instead of fresh weights (fine-tuning),
-    /// relative to the recipe.
+    /// relative to the recipe. MDGen's windows may have another number of frames.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_from: Option<PathBuf>,
 }

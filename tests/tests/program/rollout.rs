@@ -101,6 +101,23 @@ fn train_roll_out_and_go_on_from_jumps() {
     assert!(frames.clone().all(|d| d["parent"].as_u64().is_some_and(|p| p < 3) && d["depth"] == 2));
 }
 
+/// No parameter depends on how many frames a window has.
+#[test]
+fn longer_windows_go_on_from_shorter_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let short = recipe(folder.path());
+    ok(&["train", &short, "--out", &at("short.safetensors")]);
+    let text = std::fs::read_to_string(&short).unwrap();
+    let text = text.replace("frames = 4", "frames = 7");
+    std::fs::write(at("long.toml"), text + "\nstart_from = \"short.safetensors\"").unwrap();
+    ok(&["train", &at("long.toml"), "--out", &at("long.safetensors")]);
+    let card = ok(&["model", &at("long.safetensors")]);
+    let card: serde_json::Value = serde_json::from_str(&card).unwrap();
+    assert!(card["notes"].to_string().contains("Windows of 7 frames, 2 ps apart."), "{card}");
+    assert_eq!(card["training"]["steps"], 80);
+}
+
 #[test]
 fn layouts_are_not_mixed_up() {
     let folder = tempfile::tempdir().unwrap();
