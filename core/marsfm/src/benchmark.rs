@@ -93,6 +93,25 @@ pub fn library(host: &Host, data: &[PathBuf], names: &[String]) -> Result<Residu
     Ok(library)
 }
 
+/// The null proposer from a surrogate's training MD, as far as it is in the folders, and the names of
+/// the systems that are not. An error if none is.
+pub fn training_library(
+    host: &Host,
+    data: &[PathBuf],
+    surrogate: &Surrogate,
+) -> Result<(ResidueLibrary, Vec<String>)> {
+    let systems = surrogate.card().training.iter().flat_map(|t| t.systems.keys().cloned());
+    let (here, missing): (Vec<String>, Vec<String>) =
+        systems.partition(|name| SystemFiles::in_folders(data, name).is_ok());
+    ensure!(
+        !here.is_empty(),
+        "none of the {} systems that the surrogate learned from is in the folders of --data, so there is \
+         no library to beat",
+        missing.len()
+    );
+    Ok((library(host, data, &here)?, missing))
+}
+
 /// Runs the comparison; `report` is told each row as it is done.
 pub fn run(
     host: &Host,

@@ -44,6 +44,7 @@ from PeptideBuilder import Geometry
 TEMPERATURE_K, STEP_PS, FRICTION_PER_PS, HYDROGEN_AMU = 350.0, 0.004, 0.3, 3.0
 DROP_PS, CHUNK_PS, HEAT_PS = 40, 100, 60
 STARTS = {"extended": (-120.0, 130.0), "helical": (-65.0, -40.0)}  # phi, psi in degrees
+BEFORE_PROLINE_PSI = 130.0
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 CAP_ATOMS = {"ACE": {"CA": "CH3", "C": "C", "O": "O"}, "NME": {"N": "N", "CA": "C"}}  # of glycine: what it becomes
 KJ, NM = unit.kilojoule_per_mole, unit.nanometer
@@ -81,7 +82,8 @@ def cap(chain):
 
 
 def build(name, phi, psi, variants=None):
-    """All-atom peptide at pH 7: topology, positions, protonation variants. Proline keeps phi = -70 degrees.
+    """All-atom peptide at pH 7: topology, positions, protonation variants. Proline keeps phi = -70 degrees, and a
+    residue before it its extended psi: helical ones go there within nanoseconds and do not come back.
 
     Give the variants of the first start to the second, so that a histidine is the same tautomer in both.
     """
@@ -90,7 +92,7 @@ def build(name, phi, psi, variants=None):
     chain = PeptideBuilder.initialize_res(Geometry.geometry(letters[0]))
     for letter in letters[1:]:
         residue = Geometry.geometry(letter)
-        residue.phi, residue.psi_im1 = (-70.0 if letter == "P" else phi), psi
+        residue.phi, residue.psi_im1 = (-70.0, BEFORE_PROLINE_PSI) if letter == "P" else (phi, psi)
         PeptideBuilder.add_residue(chain, residue)
     if capped:
         cap(chain)

@@ -67,7 +67,7 @@ fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
 }
 
 /// `marsfm benchmark` of the default surrogate: its exit code and what it prints. The library is made
-/// of all training MD, the shared peptides and the committed ones.
+/// of what is here of the training MD, the shared peptides and the committed ones.
 fn benchmark(shared: &std::path::Path, more: &[&str]) -> (Option<i32>, String) {
     let folders = [
         root().join("examples/data/validation"),

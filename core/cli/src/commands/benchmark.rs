@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use marsfm::Host;
-use marsfm::benchmark::{BenchmarkRequest, Row, library, randomised, run as compare, summary};
+use marsfm::benchmark::{
+    BenchmarkRequest, Row, randomised, run as compare, summary, training_library,
+};
 use serde::Serialize;
 
 /// Arguments of `marsfm benchmark`.
@@ -73,20 +75,16 @@ pub fn run(host: &Host, a: &Arguments) -> anyhow::Result<ExitCode> {
     ensure!(!a.data.is_empty(), "--data FOLDER is needed: where the peptides' MD is");
     let model = super::model(a.model.as_ref())?;
     let trained = host.surrogate(&model, &a.device.device)?;
-    let training = trained.card().training.clone();
-    let seen: Vec<String> = training.map(|t| t.systems.into_keys().collect()).unwrap_or_default();
-    ensure!(
-        !seen.is_empty(),
-        "{}: its card names no training peptides, so there is no library to beat",
-        model.display()
-    );
+    eprintln!("building the residue library from the training peptides");
+    let (library, missing) = training_library(host, &a.data, &trained)?;
+    if !missing.is_empty() {
+        eprintln!("without {}, which are not in the folders of --data", missing.join(" "));
+    }
     let judged = if a.random_weights {
         randomised(host, &trained, a.rng_seed, &a.device.device)?
     } else {
         trained
     };
-    eprintln!("building the residue library from {} training peptides", seen.len());
-    let library = library(host, &a.data, &seen)?;
     let name = if a.random_weights { "random weights" } else { "trained" };
     let request = BenchmarkRequest {
         data: &a.data,

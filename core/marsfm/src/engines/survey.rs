@@ -177,13 +177,17 @@ pub fn survey(
         GROUPS[0]
     );
     event("building the residue library", 0, 0);
-    let library = benchmark::library(host, &[request.data.to_path_buf()], &seen)?;
+    let (library, missing) =
+        benchmark::training_library(host, &[request.data.to_path_buf()], &surrogate)?;
     let (mut all, mut notes) = (BTreeMap::new(), Vec::new());
     for name in request.systems {
         let (trials, said) = one(host, request, &surrogate, &library, name, &mut event)
             .with_context(|| format!("system {name}"))?;
         all.insert(name.clone(), trials);
         notes = said;
+    }
+    if !missing.is_empty() {
+        notes.push(format!("the residue library lacks {}, not in the folder", missing.join(" ")));
     }
     let group = |name: &str, systems: &[&BTreeMap<&'static str, Vec<Trial>>]| {
         let mine: Vec<&Trial> = systems.iter().filter_map(|s| s.get(name)).flatten().collect();
