@@ -94,7 +94,7 @@ pub fn library(host: &Host, data: &[PathBuf], names: &[String]) -> Result<Residu
 }
 
 /// The null proposer from a surrogate's training MD, as far as it is in the folders, and the names of
-/// the systems that are not. An error if none is.
+/// the systems that have no folder there. An error if none has, or if one is not whole.
 pub fn training_library(
     host: &Host,
     data: &[PathBuf],
@@ -102,7 +102,11 @@ pub fn training_library(
 ) -> Result<(ResidueLibrary, Vec<String>)> {
     let systems = surrogate.card().training.iter().flat_map(|t| t.systems.keys().cloned());
     let (here, missing): (Vec<String>, Vec<String>) =
-        systems.partition(|name| SystemFiles::in_folders(data, name).is_ok());
+        systems.partition(|name| data.iter().any(|folder| folder.join(name).is_dir()));
+    ensure!(
+        !(here.is_empty() && missing.is_empty()),
+        "the surrogate's card names no training systems, so there is no library to beat"
+    );
     ensure!(
         !here.is_empty(),
         "none of the {} systems that the surrogate learned from is in the folders of --data, so there is \

@@ -44,7 +44,7 @@ from PeptideBuilder import Geometry
 TEMPERATURE_K, STEP_PS, FRICTION_PER_PS, HYDROGEN_AMU = 350.0, 0.004, 0.3, 3.0
 DROP_PS, CHUNK_PS, HEAT_PS = 40, 100, 60
 STARTS = {"extended": (-120.0, 130.0), "helical": (-65.0, -40.0)}  # phi, psi in degrees
-BEFORE_PROLINE_PSI = 130.0
+BEFORE_PROLINE_PSI = 130.0  # degrees, in both starts
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 CAP_ATOMS = {"ACE": {"CA": "CH3", "C": "C", "O": "O"}, "NME": {"N": "N", "CA": "C"}}  # of glycine: what it becomes
 KJ, NM = unit.kilojoule_per_mole, unit.nanometer

@@ -94,6 +94,14 @@ fn the_trained_weights_beat_the_residue_library() {
 }
 
 #[test]
+fn a_library_of_nothing_is_refused() {
+    let arguments = ["benchmark", "--data", "examples/data/validation", "NGDS"];
+    let (code, _, stderr) = run(&arguments);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("none of the 326 systems"), "{stderr}");
+}
+
+#[test]
 fn random_weights_lose_to_the_residue_library() {
     let Some(shared) = marsfm_test_support::shared_or_skip("random weights lose") else { return };
     let arguments = ["--budget", "400", "--depth", "4", "--random-weights", "NGDS"];
