@@ -7,7 +7,8 @@
 
 Peptides with charged ends (NH3+ ... COO-), or between the caps ACE and NME if the name says so, at pH 7; no cutoff;
 LangevinMiddle, friction 0.3 per ps, 4 fs steps, 3 amu hydrogens, bonds to hydrogen constrained. Even replicas start
-extended, odd ones helical; the first 40 ps are discarded, and so are those at --heat kelvin before them (gbsa only).
+extended, odd ones helical; the first 40 ps are discarded, and so are those at --heat kelvin and of --cool
+before them (gbsa only).
 Sequences are made one whole sequence after another. A finished one appears in OUT as
 
     NAME/NAME.pdb        non-hydrogen atoms, the topology of the trajectories
@@ -268,7 +269,7 @@ def run_replica(name, folder, replica, length_ps, frame_ps, platform):
     }, m["cpu_s"]
 
 
-def run_together(name, folder, replicas, length_ps, frame_ps, heat_kelvin, program):
+def run_together(name, folder, replicas, length_ps, frame_ps, heat_kelvin, cool_ps, program):
     """Run all replicas with marsfm-gbsa, sixteen at a time; returns their manifest entries with their CPU-seconds."""
     topology = app.PDBFile(f"{folder}/{name}_full.pdb").topology
     begun = os.times()
@@ -280,13 +281,14 @@ def run_together(name, folder, replicas, length_ps, frame_ps, heat_kelvin, progr
         "replicas": [{"start": list(starts).index(label), "seed": seed_of(name, k), "xtc": f"{folder}/r{k}.xtc"}
                      for k, label in enumerate(labels)],
         "temperature_kelvin": TEMPERATURE_K, "friction_per_ps": FRICTION_PER_PS, "step_ps": STEP_PS,
-        "heat": heat_kelvin and {"temperature_kelvin": heat_kelvin, "steps": round(HEAT_PS / STEP_PS)},
+        "heat": heat_kelvin and {"temperature_kelvin": heat_kelvin, "steps": round(HEAT_PS / STEP_PS),
+                                 "cool_steps": round(cool_ps / STEP_PS)},
         "drop_steps": round(DROP_PS / STEP_PS), "frame_steps": round(frame_ps / STEP_PS), "frames": length_ps // frame_ps,
     }, f"{folder}/job.json")
     answer = json.loads(subprocess.run([program, f"{folder}/job.json"], check=True, stdout=subprocess.PIPE).stdout)
     end = os.times()
     cpu_s = end.children_user + end.children_system - begun.children_user - begun.children_system
-    heated = {"heated_K": heat_kelvin, "heated_ps": HEAT_PS} if heat_kelvin else {}
+    heated = {"heated_K": heat_kelvin, "heated_ps": HEAT_PS, "cooled_ps": cool_ps} if heat_kelvin else {}
     return [({
         "file": f"r{k}.xtc", "start": labels[k], **heated, "seed": seed_of(name, k), "platform": "gbsa",
         "frames": length_ps // frame_ps, "length_ps": length_ps, "bytes": os.path.getsize(f"{folder}/r{k}.xtc"),
@@ -308,7 +310,7 @@ def entry(name, role, system, topology, replicas, frame_ps):
     }
 
 
-def make(name, role, work, out, replicas, length_ps, frame_ps, platform, heat_kelvin, program):
+def make(name, role, work, out, replicas, length_ps, frame_ps, platform, heat_kelvin, cool_ps, program):
     """Make one whole sequence and publish it in out, unless it is there already."""
     manifest_path = f"{out}/manifest.json"
     manifest = read_json(manifest_path) if os.path.exists(manifest_path) else {
@@ -324,7 +326,7 @@ def make(name, role, work, out, replicas, length_ps, frame_ps, platform, heat_ke
     folder = f"{work}/{name}"
     set_up(name, folder)
     if platform == "gbsa":
-        runs = run_together(name, folder, replicas, length_ps, frame_ps, heat_kelvin, program)
+        runs = run_together(name, folder, replicas, length_ps, frame_ps, heat_kelvin, cool_ps, program)
     else:
         runs = [run_replica(name, folder, k, length_ps, frame_ps, platform) for k in range(replicas)]
     os.makedirs(f"{out}/{name}", exist_ok=True)
@@ -353,6 +355,8 @@ def main():
     parser.add_argument("--gbsa", metavar="PROGRAM", default="marsfm-gbsa", help="where marsfm-gbsa is")
     parser.add_argument("--heat", type=float, metavar="K",
                         help=f"first {HEAT_PS} ps at this temperature, so that replicas begin apart (gbsa only)")
+    parser.add_argument("--cool", type=int, default=0, metavar="PS",
+                        help="so long the temperature then falls evenly from that of --heat")
     parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--role", default="train", help="what the manifest says they are for")
     a = parser.parse_args()
@@ -371,11 +375,13 @@ def main():
         parser.error("--frame-ps must divide 100 and --ps")
     if a.heat is not None and (a.platform != "gbsa" or not TEMPERATURE_K < a.heat <= 1000.0):
         parser.error(f"--heat is for --platform gbsa, and between {TEMPERATURE_K} and 1000 K")
+    if a.cool < 0 or (a.cool and a.heat is None):
+        parser.error("--cool goes on from --heat, and is not negative")
     os.makedirs(a.out, exist_ok=True)
     left_out = []
     for name in names:
         try:
-            make(name, a.role, a.work, a.out, a.replicas, a.ps, a.frame_ps, a.platform, a.heat, a.gbsa)
+            make(name, a.role, a.work, a.out, a.replicas, a.ps, a.frame_ps, a.platform, a.heat, a.cool, a.gbsa)
         except BadStart as e:
             print(f"{e}; left out", file=sys.stderr, flush=True)
             left_out.append(name)

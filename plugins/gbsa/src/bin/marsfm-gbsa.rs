@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Steps at one temperature while it falls.
+const COOL_STRIDE: usize = 100;
+
 /// What to run.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,7 +28,7 @@ struct Job {
     temperature_kelvin: f64,
     friction_per_ps: f64,
     step_ps: f64,
-    /// A hotter stretch before everything else, so that replicas of one start part.
+    /// A hotter stretch before everything else, so that replicas forget the start.
     heat: Option<Heat>,
     /// Steps that are thrown away first.
     drop_steps: u64,
@@ -39,6 +42,9 @@ struct Job {
 struct Heat {
     temperature_kelvin: f64,
     steps: u64,
+    /// Steps in which the temperature then falls evenly to the job's; at once if there are none.
+    #[serde(default)]
+    cool_steps: u64,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +91,17 @@ fn run(path: &str) -> Result<(), String> {
     if job.replicas.iter().any(|r| r.start >= job.starts.len()) || job.frame_steps == 0 {
         return Err(format!("{path}: a replica without its start, or frame_steps is 0"));
     }
+    let heat = job.heat.as_ref().map(|h| ("heat.temperature_kelvin", h.temperature_kelvin));
+    let positive = [
+        ("temperature_kelvin", job.temperature_kelvin),
+        ("friction_per_ps", job.friction_per_ps),
+        ("step_ps", job.step_ps),
+    ];
+    if let Some((field, value)) =
+        positive.into_iter().chain(heat).find(|(_, v)| !(v.is_finite() && *v > 0.0))
+    {
+        return Err(format!("{path}: {field} = {value} must be positive"));
+    }
     let mut done = Vec::new();
     for batch in job.replicas.chunks(LANES) {
         done.extend(together(&job, &system, batch)?);
@@ -108,8 +125,14 @@ fn together(job: &Job, system: &System, batch: &[Replica]) -> Result<Vec<Done>, 
     replicas.constrain();
     if let Some(heat) = &job.heat {
         replicas.draw_velocities(heat.temperature_kelvin);
-        let hot = Dynamics { temperature_kelvin: heat.temperature_kelvin, ..dynamics };
-        replicas.step(hot, heat.steps);
+        let at = |kelvin| Dynamics { temperature_kelvin: kelvin, ..dynamics };
+        replicas.step(at(heat.temperature_kelvin), heat.steps);
+        let fall = heat.temperature_kelvin - job.temperature_kelvin;
+        for done in (0..heat.cool_steps).step_by(COOL_STRIDE) {
+            let left = 1.0 - done as f64 / heat.cool_steps as f64;
+            let steps = (heat.cool_steps - done).min(COOL_STRIDE as u64);
+            replicas.step(at(job.temperature_kelvin + left * fall), steps);
+        }
     }
     replicas.draw_velocities(job.temperature_kelvin);
     replicas.step(dynamics, job.drop_steps);
