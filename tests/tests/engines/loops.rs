@@ -316,7 +316,9 @@ fn a_surrogate_learns_between_epochs_and_from_a_hotter_loop() {
         file
     };
     let replay = format!("steps = 12, replay = {{ data = {data:?}, systems = [\"AEAN\"] }}");
-    let file = learning("learns", &replay, 3);
+    // Two lessons or three: one is left out when the runs kept for judging share no microstate with the rest, and where
+    // runs go depends on the surrogate's weights.
+    let file = learning("learns", &replay, 4);
     let mut lessons = Vec::new();
     for name in ["whole", "stopped"] {
         let out = folder.join(name);
@@ -328,22 +330,24 @@ fn a_surrogate_learns_between_epochs_and_from_a_hotter_loop() {
             assert!(out.join("lessons/epoch_001.safetensors.state").is_file());
         }
         let (ended, h) = go(&host, &out);
-        assert_eq!((ended, h.epochs.len()), (Ended::Complete, 3));
+        assert_eq!((ended, h.epochs.len()), (Ended::Complete, 4));
         let all = adaptive::lessons(&out).unwrap();
-        assert_eq!(all.iter().map(|l| l.epoch).collect::<Vec<_>>(), [1, 2]);
+        let epochs: Vec<_> = all.iter().map(|l| l.epoch).collect();
+        assert!(epochs.len() >= 2 && epochs[0] == 1 && epochs.is_sorted(), "{epochs:?}");
         assert_eq!(all[0].runs, [2, 1]);
         for lesson in &all {
             assert!(lesson.before.is_some_and(|b| (b > lesson.after) == lesson.kept), "{all:?}");
         }
-        assert!(!out.join("lessons/epoch_002.safetensors.state").exists());
+        let path = |e: &usize, end: &str| out.join(format!("lessons/epoch_00{e}.safetensors{end}"));
+        assert!(!epochs.iter().any(|e| path(e, ".state").exists()));
         let card = out.join("lessons/epoch_001.safetensors");
         let card = marsfm::surrogate::checkpoint::read_card(&card).unwrap();
         let systems = card.training.unwrap().systems;
         assert!(systems.contains_key("QLAQ, another loop's"), "{systems:?}");
         assert!(systems.contains_key("QLAQ") && systems.contains_key("AEAN"), "{systems:?}");
         assert_eq!(card.domain.lag_ps, 2.0);
-        let bytes = |e: usize| std::fs::read(out.join(format!("lessons/epoch_00{e}.safetensors")));
-        lessons.push((bytes(1).unwrap(), bytes(2).unwrap()));
+        lessons
+            .push(epochs.iter().map(|e| std::fs::read(path(e, "")).unwrap()).collect::<Vec<_>>());
     }
     assert!(lessons[0] == lessons[1], "a lesson that was stopped ends up with other weights");
     let page = adaptive::compare(&[folder.join("whole")]).unwrap();
