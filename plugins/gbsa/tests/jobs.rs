@@ -69,3 +69,19 @@ fn a_wrong_job_is_refused_by_name() {
         assert!(words.contains("job.json"), "{field}: {words}");
     }
 }
+
+#[test]
+fn nowhere_to_write_to_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("job.json");
+    let job = job(folder.path(), json!({"temperature_kelvin": 350.0, "steps": 1}));
+    std::fs::write(&file, job.to_string()).unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_marsfm-gbsa"));
+    let output = program.arg(file).stdout(full).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && words.starts_with("marsfm-gbsa: standard output"),
+        "{words}"
+    );
+}

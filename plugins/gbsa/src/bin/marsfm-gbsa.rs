@@ -8,6 +8,7 @@ use marsfm_plugin_gbsa::md::replicas::{Dynamics, Replicas};
 use marsfm_plugin_gbsa::md::system::System;
 use marsfm_plugin_kit::trajectory::Xtc;
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -106,8 +107,9 @@ fn run(path: &str) -> Result<(), String> {
     for batch in job.replicas.chunks(LANES) {
         done.extend(together(&job, &system, batch)?);
     }
-    println!("{}", serde_json::to_string(&done).map_err(|e| e.to_string())?);
-    Ok(())
+    let line = serde_json::to_string(&done).map_err(|e| e.to_string())?;
+    // Not println!, which panics where the reader went away.
+    writeln!(std::io::stdout(), "{line}").map_err(|e| format!("standard output: {e}"))
 }
 
 /// Up to sixteen replicas; lanes that are left over repeat the first and are not looked at.
