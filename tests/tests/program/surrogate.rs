@@ -5,14 +5,17 @@ use std::collections::BTreeSet;
 
 use crate::support::{root, run};
 
-fn recipe() -> toml::Table {
-    let path = root().join("examples/models/tetrapeptide/train.toml");
-    std::fs::read_to_string(path).unwrap().parse().unwrap()
+/// The recipes of all runs, one going on from the other.
+fn recipes() -> Vec<toml::Table> {
+    let folder = std::fs::read_dir(root().join("examples/models/tetrapeptide")).unwrap();
+    let files = folder.map(|f| f.unwrap().path());
+    let recipes = files.filter(|f| f.extension().is_some_and(|e| e == "toml"));
+    recipes.map(|f| std::fs::read_to_string(f).unwrap().parse().unwrap()).collect()
 }
 
-fn names(recipe: &toml::Table, key: &str) -> BTreeSet<String> {
-    let list = recipe["data"][key].as_array().unwrap();
-    list.iter().map(|n| n.as_str().unwrap().to_string()).collect()
+fn names(recipes: &[toml::Table], key: &str) -> BTreeSet<String> {
+    let lists = recipes.iter().flat_map(|r| r["data"][key].as_array().unwrap());
+    lists.map(|n| n.as_str().unwrap().to_string()).collect()
 }
 
 fn card() -> serde_json::Value {
@@ -22,9 +25,10 @@ fn card() -> serde_json::Value {
 }
 
 #[test]
-fn it_saw_the_training_list_and_nothing_of_the_validation_list() {
-    let (recipe, card) = (recipe(), card());
-    let (train, validation) = (names(&recipe, "train"), names(&recipe, "validation"));
+fn it_saw_the_training_lists_and_nothing_of_the_validation_lists() {
+    let (recipes, card) = (recipes(), card());
+    assert!(recipes.len() > 1);
+    let (train, validation) = (names(&recipes, "train"), names(&recipes, "validation"));
     let seen: BTreeSet<String> =
         card["training"]["systems"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(seen, train);
@@ -98,7 +102,7 @@ fn a_library_of_nothing_is_refused() {
     let arguments = ["benchmark", "--data", "examples/data/validation", "NGDS"];
     let (code, _, stderr) = run(&arguments);
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("none of the 326 systems"), "{stderr}");
+    assert!(stderr.contains("none of the 418 systems"), "{stderr}");
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub struct SuiteArguments {
     #[arg(long, requires = "suite")]
     kelvin: Option<u32>,
     /// Lag of the Markov models, ps; the jump's for peptides, 50,000 for domains unless given.
+    /// Kinetics of peptides are compared over the jump all the same.
     #[arg(long, requires = "suite")]
     lag: Option<f64>,
     /// Microstates.
@@ -107,7 +108,9 @@ pub fn run(host: &Host, which: Suite, a: &Arguments) -> anyhow::Result<ExitCode>
         suite::Suite::Tetrapeptide => jump.unwrap_or(msm.pair_lag_ps),
         suite::Suite::MdCath => 50_000.0,
     });
-    (msm.tica_lag_ps, msm.msm_lag_ps, msm.pair_lag_ps) = (lag, lag, lag);
+    // Kinetics are compared over a jump, and stored frames jump as far as the surrogate does.
+    let pair_lag = jump.filter(|_| suite == suite::Suite::Tetrapeptide).unwrap_or(lag);
+    (msm.tica_lag_ps, msm.msm_lag_ps, msm.pair_lag_ps) = (lag, lag, pair_lag);
     (msm.microstates, msm.macrostates) = (s.microstates, s.macrostates);
     let request = SuiteRequest {
         suite,

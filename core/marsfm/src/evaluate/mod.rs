@@ -218,7 +218,7 @@ pub fn evaluate(
         (Some(_), true) => anyhow::bail!("a record is for draws, not for trajectories"),
         (Some(path), false) => {
             ensure!(read.files.len() == 1, "a record goes with one file of samples");
-            let descent = record::Descent::read(path)?;
+            let descent = record::Descent::read(path, reference.settings.msm.pair_lag_ps)?;
             let width = reference.width();
             Sample::trees(&read, &descent, width).with_context(|| path.display().to_string())?
         }

@@ -376,7 +376,10 @@ impl Reference {
         };
         let md = Hops::of_series(&self.micro, &self.md.segments, lag, md_blocks);
         if hops.total() == 0 || md.total() == 0 {
-            notes.push(format!("no kinetics: no transition at a lag of {lag_ps} ps on both sides"));
+            notes.push(format!(
+                "no kinetics at {lag_ps} ps where samples (windows of MDGen, say) or MD have no \
+                 stretch that long"
+            ));
             return Ok(None);
         }
         let of = |s: usize| self.numbers.macrostates.iter().filter(|x| **x == s).count() as f64;

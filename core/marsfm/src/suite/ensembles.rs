@@ -230,7 +230,8 @@ impl Source<'_> {
             .map(|n| &n.conformation)
             .collect();
         ensure!(!accepted.is_empty(), "none of {draws} draws was accepted");
-        let descent = Descent::of_nodes(&nodes, windows_only, lag_ps)?;
+        let wanted_ps = self.reference.settings.msm.pair_lag_ps;
+        let descent = Descent::of_nodes(&nodes, windows_only, lag_ps, wanted_ps)?;
         let read = self.read(&accepted)?;
         let sample = Sample::trees(&read, &descent, self.reference.width())?;
         Ok(Made { sample, draws, accepted: accepted.len(), seconds, replica: None })
