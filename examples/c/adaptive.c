@@ -292,7 +292,15 @@ int main(int argc, char **argv)
             marsfm_xyz_in_t xyz = in_memory(x[r]);
             marsfm_batch_t *batch = NULL;
             char taken[8] = {0};
-            check(marsfm_session_jump(session, &xyz, NULL, 8, (uint64_t)(100 * epoch + r), &batch));
+            uint64_t seed = (uint64_t)(100 * epoch + r);
+            marsfm_status_t status = marsfm_session_jump(session, &xyz, NULL, 8, seed, &batch);
+            /* Springs do not know left from right, so once in a while an amino acid turns over and
+             * cannot be jumped from. This run then starts where the user did. */
+            if (status == MARSFM_ERROR_TOPOLOGY) {
+                memcpy(x[r], start_nm, sizeof start_nm);
+                status = marsfm_session_jump(session, &xyz, NULL, 8, seed, &batch);
+            }
+            check(status);
             if (rarest(msm, batch, taken, x[r]) >= 0)
                 made++;
             marsfm_batch_free(batch);
