@@ -38,7 +38,7 @@ pub struct SuiteArguments {
     #[arg(long, requires = "suite")]
     kelvin: Option<u32>,
     /// Lag of the Markov models, ps; the jump's for peptides, 50,000 for domains unless given.
-    /// Kinetics of peptides are compared over the jump all the same.
+    /// Kinetics of peptides are compared over the jump all the same, where the MD allows it.
     #[arg(long, requires = "suite")]
     lag: Option<f64>,
     /// Microstates.
@@ -108,10 +108,10 @@ pub fn run(host: &Host, which: Suite, a: &Arguments) -> anyhow::Result<ExitCode>
         suite::Suite::Tetrapeptide => jump.unwrap_or(msm.pair_lag_ps),
         suite::Suite::MdCath => 50_000.0,
     });
-    // Kinetics are compared over a jump, and stored frames jump as far as the surrogate does.
-    let pair_lag = jump.filter(|_| suite == suite::Suite::Tetrapeptide).unwrap_or(lag);
-    (msm.tica_lag_ps, msm.msm_lag_ps, msm.pair_lag_ps) = (lag, lag, pair_lag);
+    (msm.tica_lag_ps, msm.msm_lag_ps, msm.pair_lag_ps) = (lag, lag, lag);
     (msm.microstates, msm.macrostates) = (s.microstates, s.macrostates);
+    // Kinetics are compared over a jump, and stored frames jump as far as the surrogate does.
+    settings.jump_ps = jump.filter(|_| suite == suite::Suite::Tetrapeptide);
     let request = SuiteRequest {
         suite,
         targets,

@@ -37,6 +37,8 @@ pub use sample::Sample;
 pub struct EvaluateSettings {
     /// Lags and sizes of the reference's Markov model.
     pub msm: MsmSettings,
+    /// Lag of the pairs, ps, in place of that in `msm` wherever the MD has stretches and frames for it.
+    pub jump_ps: Option<f64>,
     /// Temperature of free energies, K.
     pub kelvin: f64,
     /// Bins of one coordinate.
@@ -65,6 +67,7 @@ impl Default for EvaluateSettings {
     fn default() -> Self {
         Self {
             msm: MsmSettings::default(),
+            jump_ps: None,
             kelvin: 350.0,
             bins_1d: 100,
             bins_2d: 50,

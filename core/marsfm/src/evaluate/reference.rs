@@ -110,6 +110,18 @@ impl Reference {
                 "one MD replica only: its stretches are resampled, and there is no MD noise".into(),
             );
         }
+        let mut settings = settings.clone();
+        if let Some(jump_ps) = settings.jump_ps {
+            let longest = md.segments.iter().map(Range::len).max().unwrap_or(0);
+            match lag_in_frames(jump_ps, frame_ps) {
+                Ok(jump) if jump < longest => settings.msm.pair_lag_ps = jump_ps,
+                _ => notes.push(format!(
+                    "MD has no frames or no stretch for jumps of {jump_ps} ps: MD's kinetics and \
+                     stored frames are at {} ps",
+                    settings.msm.pair_lag_ps
+                )),
+            }
+        }
         let width = molecule.torsions.n_features();
         let frames = |lag_ps: f64| lag_in_frames(lag_ps, frame_ps);
         let builder = MsmBuilder {
@@ -149,7 +161,7 @@ impl Reference {
             numbers,
             micro,
             frame_ps,
-            settings: settings.clone(),
+            settings,
             name: name.into(),
             rule,
             states,
